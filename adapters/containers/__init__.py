@@ -1,0 +1,1 @@
+"""Runtimes that put a command into an image."""

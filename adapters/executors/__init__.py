@@ -1,0 +1,1 @@
+"""Systems that run jobs without a login node and its commands."""

@@ -1,0 +1,1 @@
+"""Tools that copy a file from one site to another."""

@@ -1,0 +1,35 @@
+"""Runs commands at a site over SSH: paramiko below, fabric's connection around it, strict about host keys.
+
+runner          the adapter: CommandRunner's methods
+link, gate      one kept connection, a bounded number of commands on it
+exchange        one command on one channel
+framing, files  quoting, and answers without the login shell's noise; small files
+connection      one login: dial -> host_check -> login
+settings, client_config, known_hosts    what people wrote down
+"""
+
+from adapters.runners.ssh.errors import (
+    HostKeyChangedError,
+    HostKeyUnknownError,
+    LoginNeededError,
+    LoginRefusedError,
+    ShownKey,
+)
+from adapters.runners.ssh.known_hosts import HostKey
+from adapters.runners.ssh.login import Prompter, Question
+from adapters.runners.ssh.runner import SshRunner
+
+ADAPTER = SshRunner
+
+__all__ = [
+    "ADAPTER",
+    "HostKey",
+    "HostKeyChangedError",
+    "HostKeyUnknownError",
+    "LoginNeededError",
+    "LoginRefusedError",
+    "Prompter",
+    "Question",
+    "ShownKey",
+    "SshRunner",
+]

@@ -1,0 +1,111 @@
+"""The one connection that a site and user share: kept, watched, and made anew when it breaks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from paramiko import Channel, ChannelException, SSHException
+
+from adapters.runners.ssh.connection import Connection, open_connection
+from adapters.runners.ssh.gate import Gate
+from adapters.runners.ssh.login import Prompter
+from adapters.runners.ssh.settings import SshSettings
+from metadata.errors import MiddlewareError, SiteUnavailableError
+
+# Administratively prohibited, connect failed (sshd's word for "more than MaxSessions"), resource shortage.
+_REFUSED = (1, 2, 4)
+
+
+class Link:
+    """Opens channels. Thread-safe."""
+
+    def __init__(self, settings: SshSettings, prompter: Prompter | None = None) -> None:
+        self.settings = settings
+        self.prompter = prompter
+        self._gate = Gate(site=settings.site, places=settings.max_sessions)
+        self._connection: Connection | None = None
+        self._connecting = threading.Lock()
+        # paramiko loses channels ("Channel closed") when several threads open one at the same time.
+        self._opening = threading.Lock()
+        self._failure: tuple[float, MiddlewareError] | None = None
+
+    @contextmanager
+    def channel(self, *, deadline: float) -> Iterator[Channel]:
+        """A fresh session channel, closed at the end of the block.
+
+        deadline: in time.monotonic()'s seconds. Raises SiteUnavailableError, and what `connect` raises.
+        """
+        while True:
+            with self._gate.place(deadline=deadline):
+                channel = self._open_channel(deadline)
+                if channel is not None:
+                    try:
+                        yield channel
+                    finally:
+                        with suppress(SSHException, EOFError, OSError):  # a broken connection closes it as well
+                            channel.close()
+                    return
+            time.sleep(0.01)  # the place that was given up is one that the site never had
+
+    def connect(self) -> Connection:
+        """The connection, opened where it is not. One thread opens it; those who waited share its failure.
+
+        Raises what `open_connection` raises.
+        """
+        arrived = time.monotonic()
+        with self._connecting:
+            if self._connection is not None and self._connection.transport.is_active():
+                return self._connection
+            if self._failure is not None and self._failure[0] > arrived:
+                raise self._failure[1]
+            self.close()
+            try:
+                self._connection = open_connection(self.settings, self.prompter)
+            except MiddlewareError as error:
+                self._failure = (time.monotonic(), error)
+                raise
+            return self._connection
+
+    def close(self) -> None:
+        """No connection is open. The next channel opens one again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _open_channel(self, deadline: float) -> Channel | None:
+        """A channel; None when the site refused one because there are too many.
+
+        A connection that died unnoticed shows here, before anything was asked: so it is safe to try once more.
+        """
+        for attempt in (1, 2):
+            connection = self.connect()
+            try:
+                return self._request_channel(connection, deadline)
+            except ChannelException as error:
+                if error.code in _REFUSED and self._gate.shrink():
+                    return None
+                raise self._unavailable(f"no session was given: {error.text}") from error
+            except (SSHException, EOFError, OSError) as error:
+                self._drop(connection)
+                if attempt == 2 or time.monotonic() >= deadline:
+                    raise self._unavailable(f"the connection broke: {error}") from error
+        raise AssertionError
+
+    def _request_channel(self, connection: Connection, deadline: float) -> Channel:
+        with self._opening:
+            left_s = min(deadline - time.monotonic(), self.settings.connect_timeout_s)
+            if left_s <= 0:
+                raise self._unavailable("no session was opened in time")
+            return connection.transport.open_session(timeout=left_s)
+
+    def _drop(self, connection: Connection) -> None:
+        """A broken connection is let go of, unless another thread has replaced it already."""
+        with self._connecting:
+            if self._connection is connection:
+                self.close()
+
+    def _unavailable(self, reason: str) -> SiteUnavailableError:
+        return SiteUnavailableError(f"site '{self.settings.site}': {reason}", site=self.settings.site)

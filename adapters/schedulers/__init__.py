@@ -1,0 +1,1 @@
+"""Languages of batch schedulers: command text out, parsed answers in. Pure."""

@@ -1,0 +1,90 @@
+"""Runs the contenders in turn, round after round, so that a noisy minute strikes all of them alike."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count as counter
+from pathlib import Path
+
+from benchmarks.orchestration.contenders import Contender, Convoy
+from benchmarks.orchestration.results import Measurement
+
+_LAUNCHER = Path(__file__).with_name("launch.py")
+_LIMIT_S = 300.0
+_WARM_UP_TASKS = 2
+
+
+class RunFailedError(Exception):
+    """A contender did not run all its tasks; the message holds its last words."""
+
+
+def measured_rounds(
+    contenders: Sequence[Contender], *, tasks: Sequence[int], repeat: int, folder: Path
+) -> Iterator[Measurement]:
+    """Every contender, for every number of tasks, `repeat` times; after a first run that counts for nothing.
+
+    The first run fills the byte-code and page caches. Raises RunFailedError.
+
+    Nothing is deleted before the last round is over. For a minute and more, ext4 steps over inodes that were freed
+    lately, one by one, whenever a file is made: deleting in between made the next run up to five times as slow.
+    """
+    numbers = counter()
+    try:
+        for contender in contenders:
+            measure(contender, _WARM_UP_TASKS, folder / str(next(numbers)))
+        for count in tasks:
+            for turn in range(repeat):
+                # Each round begins with another contender: none is always the one after the heaviest.
+                first = turn % len(contenders)
+                for contender in (*contenders[first:], *contenders[:first]):
+                    yield measure(contender, count, folder / str(next(numbers)))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(contender: Contender, tasks: int, work: Path) -> Measurement:
+    """One run in a new folder, timed as a whole process. Raises RunFailedError unless every task was run."""
+    for part in ("run", "home", "tmp"):
+        (work / part).mkdir(parents=True)
+    command = contender.command(work / "run", tasks)
+    log, report = work / "log.txt", work / "report.txt"
+    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(report), str(log), *command]
+    variables = clean_environment(os.environ) | {"HOME": str(work / "home"), "TMPDIR": str(work / "tmp")}
+    _call(launcher, folder=work / "run", variables=variables, label=contender.label)
+    code, wall, user, system, peak_kb = report.read_text().split()
+    text = log.read_text(errors="replace")
+    completed = contender.completed(work / "run", text) if code == "0" else 0
+    if completed != tasks:
+        last_words = "\n".join(text.splitlines()[-15:])
+        raise RunFailedError(f"{contender.label} ended with {code} after {completed} of {tasks} tasks:\n{last_words}")
+    sustained_s = contender.sustained_s(work / "run") if isinstance(contender, Convoy) else None
+    return Measurement(
+        contender=contender.name, tasks=tasks, wall_s=float(wall), cpu_s=float(user) + float(system),
+        peak_bytes=int(peak_kb) * 1024, sustained_s=sustained_s,
+    )  # fmt: skip
+
+
+def _call(command: Sequence[str], *, folder: Path, variables: Mapping[str, str], label: str) -> None:
+    process = subprocess.Popen(command, cwd=folder, env=variables, start_new_session=True)
+    try:
+        code = process.wait(timeout=_LIMIT_S)
+    except subprocess.TimeoutExpired as error:
+        raise RunFailedError(f"{label} had not ended after {_LIMIT_S:.0f} s") from error
+    finally:
+        # A contender that hangs, or that a person interrupts, must not go on beside the next one.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if code:
+        raise RunFailedError(f"{label}: the launcher ended with {code}")
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would change how Python works, such as PYTHONDONTWRITEBYTECODE."""
+    return {name: value for name, value in environment.items() if not name.startswith(("PYTHON", "CONVOY", "XDG"))}

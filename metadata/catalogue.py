@@ -1,0 +1,255 @@
+"""The catalogue of data: what there is, where its copies lie, who restricts it, and what the past tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal, overload
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, OperationalError
+
+from metadata import attributes, datasets, files, measurements, replicas, timings
+from metadata.clauses import Kind, clause
+from metadata.errors import InvalidInputError, SiteUnavailableError
+from metadata.policy import Policy
+from metadata.records import (
+    AttributeValue,
+    DatasetRecord,
+    FileRecord,
+    LinkRate,
+    Measurement,
+    NewFile,
+    ReplicaRecord,
+)
+from metadata.search import Condition, parse_condition
+
+__all__ = [
+    "AttributeValue",
+    "Catalogue",
+    "DatasetRecord",
+    "FileRecord",
+    "LinkRate",
+    "Measurement",
+    "NewFile",
+    "ReplicaRecord",
+]
+
+
+class Catalogue:
+    """The catalogue in one database. Every method is one transaction, and safe to call from any thread.
+
+    Any method raises SiteUnavailableError when the database does not answer; trying again may help.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Args: engine: as `metadata.database.open_database` gives it; the catalogue never disposes of it."""
+        self._engine = engine
+
+    def add_files(
+        self,
+        dataset: str,
+        new_files: Iterable[NewFile],
+        *,
+        description: str | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        """Adds all files or none; the dataset is made when it is new. Adding a file again changes nothing.
+
+        Args:
+            dataset: A name without `/`.
+            new_files: Any number; ten thousand take one batch. A file that is known with the same content keeps
+                its first media type, and from then on both its policies together.
+            description: For people; None leaves what an existing dataset says.
+            policy: Of the dataset; None leaves what an existing dataset has.
+
+        Raises:
+            ConflictError: A path is known with other content, or the dataset has another policy.
+            InvalidInputError: A name, path or hash that cannot be.
+        """
+        with self._writing() as connection:
+            dataset_id = datasets.ensure(connection, dataset, description=description, policy=policy)
+            files.add(connection, dataset_id, new_files, dataset=dataset)
+
+    def datasets(self, pattern: str | None = None) -> list[DatasetRecord]:
+        """All datasets, or those whose names match the shell pattern; sorted by name."""
+        with self._reading() as connection:
+            return datasets.named(connection, datasets.names(connection, pattern))
+
+    def dataset(self, name: str) -> DatasetRecord:
+        """The dataset. Raises NotFoundError, with the nearest name."""
+        with self._reading() as connection:
+            datasets.find_id(connection, name)
+            return datasets.named(connection, [name])[0]
+
+    def files(self, dataset: str, pattern: str | None = None) -> list[FileRecord]:
+        """All files of the dataset, or those whose paths match the shell pattern; sorted by path.
+
+        `*` and `?` stay within one folder and `**` goes through any number. Raises NotFoundError (the dataset).
+        """
+        with self._reading() as connection:
+            return files.within(connection, datasets.find_id(connection, dataset), pattern)
+
+    def file(self, dataset: str, path: str) -> FileRecord:
+        """The file. Raises NotFoundError, with the nearest name."""
+        with self._reading() as connection:
+            dataset_id = datasets.find_id(connection, dataset)
+            found = files.at_path(connection, dataset_id, path)
+            if found is None:
+                raise files.unknown(connection, dataset_id, path, dataset=dataset)
+            return found
+
+    def resolve(self, dataset: str, path: str = "") -> list[FileRecord]:
+        """The files that `dataset://dataset/path` means, sorted by path.
+
+        Args:
+            dataset: The dataset's name.
+            path: A file; or a folder, for everything below it; or a shell pattern; or empty, for all files.
+
+        Raises:
+            NotFoundError: No such dataset, or nothing in it fits the path; names the nearest.
+        """
+        with self._reading() as connection:
+            dataset_id = datasets.find_id(connection, dataset)
+            if not path:
+                return files.within(connection, dataset_id)
+            found = files.meant_by(connection, dataset_id, path)
+            if not found:
+                raise files.unknown(connection, dataset_id, path, dataset=dataset)
+            return found
+
+    def add_replicas(self, records: Iterable[ReplicaRecord]) -> None:
+        """Notes copies, all or none. What is said of a path of a site replaces what was said of it before."""
+        with self._writing() as connection:
+            replicas.add(connection, records)
+
+    def replicas(self, sha256s: Iterable[str]) -> dict[str, list[ReplicaRecord]]:
+        """Every known copy of each content, sorted by site and path; an empty list where there is none."""
+        with self._reading() as connection:
+            return replicas.of(connection, sha256s)
+
+    def replica_at(self, site: str, path: str) -> ReplicaRecord | None:
+        """What is known to lie at this path of this site; None when nothing is."""
+        with self._reading() as connection:
+            return replicas.at(connection, site=site, path=path)
+
+    def remove_replica(self, site: str, path: str) -> bool:
+        """Forgets the copy at this path of this site, and touches no byte there; False when none was known."""
+        with self._writing() as connection:
+            return replicas.remove(connection, site=site, path=path)
+
+    def policies(self, sha256s: Iterable[str]) -> dict[str, Policy]:
+        """What all owners of each content ask for it together, whatever its names are; a free one when nobody does.
+
+        It goes by content and not by name, so that a copy under another name is as restricted as the first.
+        """
+        with self._reading() as connection:
+            return files.policies(connection, sha256s)
+
+    def set_policy(self, dataset: str, policy: Policy | None) -> None:
+        """Replaces the dataset's policy; None lets its data go anywhere. Raises NotFoundError."""
+        with self._writing() as connection:
+            datasets.set_policy(connection, dataset, policy)
+
+    def set_attributes(
+        self, dataset: str, values: Mapping[str, AttributeValue | None], *, path: str | None = None
+    ) -> None:
+        """Sets each key to its value, and removes it when that is None; other keys stay.
+
+        Args:
+            dataset: The dataset's name.
+            values: Key -> a finite number, a text, or a list of both.
+            path: A file of the dataset; None for the dataset itself, whose attributes its files share.
+
+        Raises:
+            NotFoundError: No such dataset or file.
+            InvalidInputError: A key that a search could not name, or a value of another type.
+        """
+        with self._writing() as connection:
+            # The lock keeps a second writer from setting the same key beside this one.
+            dataset_id = datasets.find_id(connection, dataset, lock=True)
+            file_id = None if path is None else files.find_id(connection, dataset_id, path, dataset=dataset)
+            attributes.replace(connection, values, dataset_id=dataset_id, file_id=file_id)
+
+    def attributes(self, dataset: str, path: str | None = None) -> dict[str, AttributeValue]:
+        """The attributes of the dataset, or those that one of its files has itself. Raises NotFoundError."""
+        with self._reading() as connection:
+            dataset_id = datasets.find_id(connection, dataset)
+            file_id = None if path is None else files.find_id(connection, dataset_id, path, dataset=dataset)
+            return attributes.of_one(connection, dataset_id=dataset_id, file_id=file_id)
+
+    @overload
+    def find(self, conditions: Sequence[str | Condition], *, kind: Literal["files"] = ...) -> list[FileRecord]: ...
+    @overload
+    def find(self, conditions: Sequence[str | Condition], *, kind: Literal["datasets"]) -> list[DatasetRecord]: ...
+    def find(
+        self, conditions: Sequence[str | Condition], *, kind: Kind = "files"
+    ) -> list[FileRecord] | list[DatasetRecord]:
+        """The files, or the datasets, that meet every condition; `metadata.search` says how they are written.
+
+        Args:
+            conditions: Such as `["patient=4", "mpp<0.3"]`; one text is one condition.
+            kind: `files`, for which their datasets' attributes count too, or `datasets`.
+
+        Raises:
+            InvalidInputError: A condition that cannot be read, or that the database cannot decide.
+        """
+        written = [conditions] if isinstance(conditions, str) else conditions
+        parsed = [parse_condition(item) if isinstance(item, str) else item for item in written]
+        clauses = [clause(item, kind=kind, dialect=self._engine.dialect.name) for item in parsed]
+        with self._reading() as connection, _understanding(parsed):
+            if kind == "datasets":
+                return datasets.where(connection, *clauses)
+            return files.where(connection, *clauses)
+
+    def add_measurement(self, measurement: Measurement) -> None:
+        """Notes what a transfer told about a link. Raises InvalidInputError when it moved nothing or took no time."""
+        with self._writing() as connection:
+            measurements.add(connection, measurement)
+
+    def link_rates(self) -> dict[tuple[str, str], LinkRate]:
+        """(source site, destination site) -> its median rate over the newest 20 measurements."""
+        with self._reading() as connection:
+            return measurements.rates(connection)
+
+    def durations(self) -> dict[tuple[str, str, str], float]:
+        """(run name, step name, site) -> median seconds of its newest 100 completed attempts."""
+        with self._reading() as connection:
+            return timings.durations(connection)
+
+    def output_sizes(self) -> dict[tuple[str, str], dict[str, float]]:
+        """(run name, step name) -> output name -> median bytes that one of its newest 100 completed tasks left."""
+        with self._reading() as connection:
+            return timings.output_sizes(connection)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with _answering(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with _answering(), self._engine.execution_options(writing=True).begin() as connection:
+            yield connection
+
+
+@contextmanager
+def _understanding(conditions: Sequence[Condition]) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        # Python's regular expressions know a little more than PostgreSQL's.
+        shown = ", ".join(map(str, conditions))
+        raise InvalidInputError(f"the database cannot search for {shown}: {error.orig}") from error
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except (DataError, UnicodeEncodeError) as error:
+        raise InvalidInputError(f"the database cannot hold what was given: {error}") from error
+    except OperationalError as error:
+        raise SiteUnavailableError(
+            f"the database does not answer: {error.orig}. Is it running and not locked?"
+        ) from error

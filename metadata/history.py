@@ -1,0 +1,421 @@
+"""What the journal tells of runs, as frozen values for every face: command line, REST, portal, reports, crates.
+
+States stay the words that the journal holds. What many task states amount to is the orchestrator's knowledge, so a
+step carries `counts` and `orchestrator.lifecycle.combined` reads them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, RowMapping, Select, Table, func, select
+
+from metadata.errors import NotFoundError
+from metadata.statements import table
+from metadata.tables import Attempt, Event, Run, Step, Task, Transfer
+
+_RUNS, _STEPS, _TASKS = table(Run), table(Step), table(Task)
+_ATTEMPTS, _TRANSFERS, _EVENTS = table(Attempt), table(Transfer), table(Event)
+# A plan of a thousand slides is long, and only whole records need it.
+_BRIEF = select(*(column for column in _RUNS.c if column is not _RUNS.c.plan))
+_NOT_ACTIVE = ("NEW", "COMPLETED", "FAILED", "CANCELED")
+
+Counts = Mapping[str, int]
+"""How many there are in each state; states that nothing is in are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """One line of the list of runs."""
+
+    id: str
+    name: str
+    state: str
+    wanted: str
+    """`run` or `cancel`: what people want of it."""
+    message: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    counts: Counts
+    """Its tasks, by state."""
+    bytes_moved: int
+    """What really travelled between sites."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFile:
+    """A file that a task read or wrote."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    path: str = ""
+    """Where a task left it at its site; empty for an input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptRecord:
+    """One submission of a task."""
+
+    number: int
+    token: str
+    site: str
+    directory: str
+    state: str
+    native_id: str
+    native_state: str
+    node: str
+    exit_code: int | None
+    message: str
+    resources: Mapping[str, Any]
+    created_at: float
+    submitted_at: float | None
+    started_at: float | None
+    ended_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecord:
+    """One element of a step's scatter."""
+
+    position: int
+    label: str
+    state: str
+    message: str
+    inputs: Mapping[str, tuple[TaskFile, ...]]
+    parameters: Mapping[str, Any]
+    outputs: Mapping[str, tuple[TaskFile, ...]]
+    content_key: str
+    reused_from: str
+    """The attempt whose results were taken over; empty when it ran itself."""
+    attempts: tuple[AttemptRecord, ...]
+
+    @property
+    def last(self) -> AttemptRecord | None:
+        """The newest attempt; None when nothing was submitted."""
+        return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """A step of a run."""
+
+    name: str
+    position: int
+    site: str
+    skipped: str
+    """Why it does not run; empty when it does."""
+    expanded: bool
+    """True once its tasks are known."""
+    counts: Counts
+    """Its tasks, by state."""
+    tasks: tuple[TaskRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferRecord:
+    """Some content that a run brought to a site."""
+
+    step: str
+    """The step that first asked for it; empty for the run as a whole."""
+    name: str
+    sha256: str
+    size_bytes: int
+    source_site: str
+    source_path: str
+    destination_site: str
+    destination_path: str
+    mover: str
+    state: str
+    bytes_done: int
+    bytes_moved: int
+    attempts: int
+    message: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRecord:
+    """One line of a run's journal."""
+
+    id: int
+    at: float
+    kind: str
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(RunSummary):
+    """Everything that is known of a run."""
+
+    plan: Mapping[str, Any] = field(repr=False)
+    """The plan as JSON; `orchestrator.plans.Plan.model_validate` reads it."""
+    steps: tuple[StepRecord, ...]
+    transfers: tuple[TransferRecord, ...]
+    events: tuple[EventRecord, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepProgress:
+    """How far a step has come."""
+
+    name: str
+    position: int
+    site: str
+    skipped: str
+    expanded: bool
+    counts: Counts
+    reused: int = 0
+    """Tasks whose results were taken over from an earlier run."""
+
+    @property
+    def total(self) -> int:
+        """Its tasks so far; more may come until it is expanded."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferProgress:
+    """A transfer that is under way."""
+
+    name: str
+    size_bytes: int
+    bytes_done: int
+    source_site: str
+    destination_site: str
+    mover: str
+    state: str
+    started_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProgress:
+    """A run at one moment, cheap enough to ask several times a second."""
+
+    id: str
+    name: str
+    state: str
+    wanted: str
+    message: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    steps: tuple[StepProgress, ...]
+    transfers: tuple[TransferProgress, ...]
+    """Those under way, oldest first."""
+    transfer_counts: Counts
+    """All of them, by state."""
+    bytes_done: int
+    bytes_total: int
+
+
+class History:
+    """Reads runs. Every answer is one consistent moment, and nothing is ever written."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def runs(self, *, limit: int = 50, state: str | None = None, name: str | None = None) -> tuple[RunSummary, ...]:
+        """The newest runs first, at most `limit` of them."""
+        query = _BRIEF.order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(limit)
+        for column, value in ((_RUNS.c.state, state), (_RUNS.c.name, name)):
+            query = query if value is None else query.where(column == value)
+        with self._engine.connect() as connection:
+            rows = _rows(connection, query)
+            counts, moved = _sums(connection, [row["id"] for row in rows])
+        return tuple(_made(RunSummary, row, counts=counts[row["id"]], bytes_moved=moved[row["id"]]) for row in rows)
+
+    def run(self, id_or_prefix: str) -> RunRecord:
+        """The whole run whose id begins so. Raises NotFoundError when none does, or more than one."""
+        with self._engine.connect() as connection:
+            row = _run_row(connection, id_or_prefix)
+            counts, moved = _sums(connection, [row["id"]])
+            return _made(
+                RunRecord, row, counts=counts[row["id"]], bytes_moved=moved[row["id"]],
+                plan=connection.execute(select(_RUNS.c.plan).where(_RUNS.c.id == row["id"])).scalar_one(),
+                steps=_steps(connection, row["id"]),
+                transfers=_transfers(connection, row["id"]),
+                events=_events(connection, row["id"]),
+            )  # fmt: skip
+
+    def progress(self, id_or_prefix: str) -> RunProgress:
+        """How far the run has come: five small questions, however many tasks it has. Raises NotFoundError."""
+        with self._engine.connect() as connection:
+            row = _run_row(connection, id_or_prefix)
+            counts, done, total = _transfer_sums(connection, row["id"])
+            return _made(
+                RunProgress, row, transfer_counts=counts, bytes_done=done, bytes_total=total,
+                steps=_step_progress(connection, row["id"]),
+                transfers=_active_transfers(connection, row["id"]),
+            )  # fmt: skip
+
+    def events(self, id_or_prefix: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
+        """The run's journal behind the event `after_id`, oldest first. Raises NotFoundError."""
+        with self._engine.connect() as connection:
+            return _events(connection, _run_row(connection, id_or_prefix)["id"], after_id=after_id)
+
+    def attempts_of(self, id_or_prefix: str, *, step: str, position: int = 0) -> tuple[AttemptRecord, ...]:
+        """What was submitted for one task, oldest first. Raises NotFoundError for an unknown run, step or task."""
+        with self._engine.connect() as connection:
+            run_id = _run_row(connection, id_or_prefix)["id"]
+            steps = {row["name"]: row["id"] for row in _rows(connection, _of_run(_STEPS, run_id))}
+            if step not in steps:
+                raise NotFoundError(f"the run {run_id} has no step {step!r}{_near(step, steps)}")
+            query = select(_TASKS.c.id).where(_TASKS.c.step_id == steps[step], _TASKS.c.position == position)
+            task_id = connection.execute(query).scalar_one_or_none()
+            if task_id is None:
+                raise NotFoundError(f"the step {step} of the run {run_id} has no task {position}; tasks count from 0")
+            chosen = select(_ATTEMPTS).where(_ATTEMPTS.c.task_id == task_id).order_by(_ATTEMPTS.c.number)
+            return tuple(_made(AttemptRecord, row) for row in _rows(connection, chosen))
+
+
+Value = TypeVar("Value")
+
+
+def _made(kind: type[Value], row: RowMapping, **others: Any) -> Value:
+    """A value whose fields are the row's columns of the same name, and `others`."""
+    wanted = [each.name for each in fields(kind) if each.name not in others]  # type: ignore[arg-type]
+    return kind(**{name: row[name] for name in wanted}, **others)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Sequence[RowMapping]:
+    return connection.execute(query).mappings().all()
+
+
+def _of_run(rows: Table, run_id: str) -> Select[Any]:
+    return select(rows).where(rows.c.run_id == run_id).order_by(rows.c.id)
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    found = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if found:
+        return f"; did you mean {found[0]}?"
+    return f"; known are: {', '.join(names)}" if names else ""
+
+
+def _run_row(connection: Connection, id_or_prefix: str) -> RowMapping:
+    exact = _rows(connection, _BRIEF.where(_RUNS.c.id == id_or_prefix))
+    if exact:
+        return exact[0]
+    begins_so = _BRIEF.where(_RUNS.c.id.startswith(id_or_prefix, autoescape=True)).limit(6)
+    found = _rows(connection, begins_so) if id_or_prefix else []
+    if len(found) > 1:
+        shown = ", ".join(sorted(row["id"] for row in found))
+        raise NotFoundError(f"more than one run begins with {id_or_prefix!r}: {shown}; write more of the one you mean")
+    if not found:
+        raise NotFoundError(f"there is no run {id_or_prefix!r}{_meant(connection, id_or_prefix)}")
+    return found[0]
+
+
+def _meant(connection: Connection, word: str) -> str:
+    """The end of the refusal of a run's id: the newest run of this name, or the id that looks most like it."""
+    recent = _rows(connection, select(_RUNS.c.id, _RUNS.c.name).order_by(_RUNS.c.created_at.desc()).limit(200))
+    if not recent:
+        return "; nothing has been run yet"
+    named = next((row["id"] for row in recent if row["name"] == word), None)
+    if named:
+        return f"; did you mean {named}, the newest run of the workflow {word}?"
+    found = difflib.get_close_matches(word, [row["id"] for row in recent], n=1, cutoff=0.6)
+    return f"; did you mean {found[0]}?" if found else f"; the newest run is {recent[0]['id']}"
+
+
+def _sums(connection: Connection, run_ids: Sequence[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Tasks by state, and bytes moved, for each of the runs."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    moved: dict[str, int] = defaultdict(int)
+    tasks = select(_TASKS.c.run_id, _TASKS.c.state, func.count().label("tasks"))
+    for row in _rows(connection, tasks.where(_TASKS.c.run_id.in_(run_ids)).group_by(_TASKS.c.run_id, _TASKS.c.state)):
+        counts[row["run_id"]][row["state"]] = row["tasks"]
+    sizes = select(_TRANSFERS.c.run_id, func.sum(_TRANSFERS.c.bytes_moved).label("moved"))
+    for row in _rows(connection, sizes.where(_TRANSFERS.c.run_id.in_(run_ids)).group_by(_TRANSFERS.c.run_id)):
+        moved[row["run_id"]] = int(row["moved"])
+    return counts, moved
+
+
+def _step_counts(connection: Connection, run_id: str) -> tuple[dict[int, dict[str, int]], dict[int, int]]:
+    """Tasks by state, and how many took over earlier results, for each step's row id."""
+    counts: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    reused: defaultdict[int, int] = defaultdict(int)
+    taken = (_TASKS.c.reused_from != "").label("taken")
+    query = select(_TASKS.c.step_id, _TASKS.c.state, taken, func.count().label("tasks"))
+    groups = (_TASKS.c.step_id, _TASKS.c.state, taken)
+    for row in _rows(connection, query.where(_TASKS.c.run_id == run_id).group_by(*groups)):
+        counts[row["step_id"]][row["state"]] += row["tasks"]
+        reused[row["step_id"]] += row["tasks"] if row["taken"] else 0
+    return defaultdict(dict, {step: dict(states) for step, states in counts.items()}), reused
+
+
+def _step_rows(connection: Connection, run_id: str) -> Sequence[RowMapping]:
+    return _rows(connection, select(_STEPS).where(_STEPS.c.run_id == run_id).order_by(_STEPS.c.position))
+
+
+def _steps(connection: Connection, run_id: str) -> tuple[StepRecord, ...]:
+    attempts: dict[int, list[AttemptRecord]] = defaultdict(list)
+    for row in _rows(connection, _of_run(_ATTEMPTS, run_id).order_by(None).order_by(_ATTEMPTS.c.number)):
+        attempts[row["task_id"]].append(_made(AttemptRecord, row))
+    tasks: dict[int, list[TaskRecord]] = defaultdict(list)
+    for row in _rows(connection, _of_run(_TASKS, run_id).order_by(None).order_by(_TASKS.c.position)):
+        tasks[row["step_id"]].append(_task(row, attempts[row["id"]]))
+    counts, _ = _step_counts(connection, run_id)
+    rows = _step_rows(connection, run_id)
+    return tuple(_made(StepRecord, row, counts=counts[row["id"]], tasks=tuple(tasks[row["id"]])) for row in rows)
+
+
+def _task(row: RowMapping, attempts: Sequence[AttemptRecord]) -> TaskRecord:
+    inputs, outputs = _files(row["inputs"]), _files(row["outputs"])
+    return _made(TaskRecord, row, inputs=inputs, outputs=outputs, attempts=tuple(attempts))
+
+
+def _files(stored: Mapping[str, Any] | None) -> dict[str, tuple[TaskFile, ...]]:
+    """The journal writes one file or a list of them; records always hold a tuple. An absent optional input is empty."""
+    listed = {name: [files] if isinstance(files, dict) else files or [] for name, files in (stored or {}).items()}
+    return {name: tuple(map(_file, files)) for name, files in listed.items()}
+
+
+def _file(stored: Mapping[str, Any]) -> TaskFile:
+    sha256, size, path = stored["sha256"], stored["size_bytes"], stored.get("path", "")
+    return TaskFile(name=stored["name"], sha256=sha256, size_bytes=size, path=path)
+
+
+def _transfers(connection: Connection, run_id: str) -> tuple[TransferRecord, ...]:
+    named = _TRANSFERS.outerjoin(_STEPS, _STEPS.c.id == _TRANSFERS.c.step_id)
+    query = select(_TRANSFERS, func.coalesce(_STEPS.c.name, "").label("step")).select_from(named)
+    rows = _rows(connection, query.where(_TRANSFERS.c.run_id == run_id).order_by(_TRANSFERS.c.id))
+    return tuple(_made(TransferRecord, row) for row in rows)
+
+
+def _events(connection: Connection, run_id: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
+    rows = _rows(connection, _of_run(_EVENTS, run_id).where(_EVENTS.c.id > after_id))
+    return tuple(_made(EventRecord, row) for row in rows)
+
+
+def _step_progress(connection: Connection, run_id: str) -> tuple[StepProgress, ...]:
+    counts, reused = _step_counts(connection, run_id)
+    return tuple(
+        _made(StepProgress, row, counts=counts[row["id"]], reused=reused[row["id"]])
+        for row in _step_rows(connection, run_id)
+    )
+
+
+def _transfer_sums(connection: Connection, run_id: str) -> tuple[dict[str, int], int, int]:
+    """Transfers by state, the bytes that have arrived, and the bytes that shall."""
+    done, total = func.sum(_TRANSFERS.c.bytes_done), func.sum(_TRANSFERS.c.size_bytes)
+    query = select(_TRANSFERS.c.state, func.count().label("transfers"), done.label("done"), total.label("total"))
+    rows = _rows(connection, query.where(_TRANSFERS.c.run_id == run_id).group_by(_TRANSFERS.c.state))
+    counts = {row["state"]: row["transfers"] for row in rows}
+    return counts, sum(int(row["done"]) for row in rows), sum(int(row["total"]) for row in rows)
+
+
+def _active_transfers(connection: Connection, run_id: str) -> tuple[TransferProgress, ...]:
+    begun = _TRANSFERS.c.started_at.is_not(None) & _TRANSFERS.c.ended_at.is_(None)
+    query = _of_run(_TRANSFERS, run_id).where(begun, _TRANSFERS.c.state.not_in(_NOT_ACTIVE))
+    return tuple(_made(TransferProgress, row) for row in _rows(connection, query))

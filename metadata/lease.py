@@ -1,0 +1,104 @@
+"""Makes sure that one engine at most acts on a database."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from typing import Self
+
+import psutil
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from metadata.errors import EngineBusyError
+from metadata.statements import table
+from metadata.tables import Lease
+
+_TABLE = table(Lease)
+_LAPSES_AFTER_S = 60.0
+"""An engine on another machine that said nothing for so long is taken for dead."""
+
+HEARTBEAT_S = 10.0
+_PATIENCE_S = 0.5
+
+
+class EngineLease:
+    """The right to act on a database, held while the `with` block lasts."""
+
+    def __init__(self, engine: Engine, *, wait_s: float = 0.0) -> None:
+        self._writer = engine.execution_options(writing=True)
+        self._wait_s = wait_s
+        self.holder = uuid.uuid4().hex
+        """Names this lease in the database."""
+
+    def __enter__(self) -> Self:
+        """Raises EngineBusyError when another engine acts and `wait_s` is over."""
+        deadline = time.monotonic() + self._wait_s
+        while (other := self._try()) is not None:
+            if time.monotonic() >= deadline:
+                raise EngineBusyError(
+                    f"another engine (process {other['pid']} on {other['host']}) works on this database; "
+                    "wait for it with --wait, or watch its runs with: convoy show",
+                    retry_after_s=_PATIENCE_S,
+                )
+            time.sleep(_PATIENCE_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._writer.begin() as connection:
+            connection.execute(delete(_TABLE).where(_TABLE.c.holder == self.holder))
+
+    def renew(self) -> bool:
+        """False when the lease was lost: the engine must stop at once."""
+        with self._writer.begin() as connection:
+            mine = update(_TABLE).where(_TABLE.c.holder == self.holder).values(heartbeat_at=time.time())
+            return connection.execute(mine).rowcount == 1
+
+    def _try(self) -> dict[str, object] | None:
+        """Takes the lease and returns None, or returns who has it."""
+        with self._writer.begin() as connection:
+            row = connection.execute(select(_TABLE)).mappings().first()
+        if row is not None and _alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
+            return dict(row)
+        return None if self._take(row["holder"] if row else None) else dict(row or {"pid": "?", "host": "?"})
+
+    def _take(self, dead: str | None) -> bool:
+        """False when somebody else was quicker: only the very row that was found dead may be replaced."""
+        mine = {
+            "holder": self.holder,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "process_started_at": psutil.Process().create_time(),
+            "heartbeat_at": time.time(),
+        }
+        try:
+            with self._writer.begin() as connection:
+                if dead is None:
+                    connection.execute(insert(_TABLE), [{"id": 1, **mine}])
+                    return True
+                return connection.execute(update(_TABLE).where(_TABLE.c.holder == dead).values(mine)).rowcount == 1
+        except IntegrityError:
+            return False
+
+
+def holder_of(engine: Engine) -> dict[str, object] | None:
+    """The engine that acts on the database now, if one does."""
+    with engine.connect() as connection:
+        row = connection.execute(select(_TABLE)).mappings().first()
+    if row is None or not _alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
+        return None
+    return dict(row)
+
+
+def _alive(host: str, pid: int, process_started_at: float, heartbeat_at: float) -> bool:
+    """On this machine the process itself is asked; one elsewhere has to show signs of life."""
+    if host != socket.gethostname():
+        return time.time() - heartbeat_at < _LAPSES_AFTER_S
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - process_started_at) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

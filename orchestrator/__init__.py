@@ -1,0 +1,1 @@
+"""A workflow from request to result."""

@@ -1,0 +1,202 @@
+"""A batch system that is reached by commands: any scheduler's language, over any way to run a command."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+from metadata.errors import MiddlewareError, TransientError
+from orchestrator.jobs import JobSpec, JobState, JobStatus, NativeId, Token
+from orchestrator.ports import (
+    CommandResult,
+    CommandRunner,
+    Scheduler,
+    SiteSettings,
+    SupportsArrays,
+    SupportsFollowUp,
+    SupportsSearch,
+    SupportsVersions,
+)
+
+_SEARCHED = timedelta(days=8)
+"""How far back a site is searched for a job whose submission was never answered."""
+
+# One command for many small files: each is announced by a line that no file can hold by chance, with its number.
+_READ_MANY = """\
+mark=$1; shift; n=0
+for file; do n=$((n + 1)); [ ! -f "$file" ] || { echo "$mark $n"; cat -- "$file"; echo; }; done"""
+_RECEIPTS_AT_ONCE = 200
+_COMMAND_S = 60.0
+_SUBMIT_S = 120.0
+
+
+class CommandLineExecutor:
+    """`JobExecutor` for a site with a scheduler's commands."""
+
+    def __init__(self, settings: SiteSettings, scheduler: Scheduler, runner: CommandRunner) -> None:
+        self._settings = settings
+        self._scheduler = scheduler
+        self._runner = runner
+        self._probed = not isinstance(scheduler, SupportsVersions)
+        self._lock = threading.Lock()
+        self._canceled: set[NativeId] = set()
+        """Some schedulers forget a waiting array element at once when it is canceled."""
+
+    # -- the port
+
+    def submit(self, specs: Sequence[JobSpec]) -> Mapping[Token, NativeId]:
+        """Like jobs become one array. After an error the caller must `find` before it submits again."""
+        scheduler = self._speaking()
+        groups = scheduler.group(specs) if isinstance(scheduler, SupportsArrays) else [(spec,) for spec in specs]
+        sent: dict[Token, NativeId] = {}
+        for group in groups:
+            sent.update(self._submit_group(scheduler, group))
+        return sent
+
+    def find(self, tokens: Sequence[Token]) -> Mapping[Token, NativeId]:
+        """The jobs that the scheduler has for these tokens."""
+        scheduler = self._speaking()
+        if not isinstance(scheduler, SupportsSearch):
+            return {}
+        found: dict[Token, NativeId] = {}
+        for command in scheduler.search_commands(since=_SEARCHED):
+            found.update(scheduler.parse_search(self._run(command)))
+        return {token: found[token] for token in tokens if token in found}
+
+    def status(self, ids: Sequence[NativeId]) -> Mapping[NativeId, JobStatus]:
+        """One question for all jobs; those that it does not name are looked for in longer memories."""
+        scheduler = self._speaking()
+        found = dict(scheduler.parse_status(self._run(scheduler.status_command(ids))))
+        found = {native_id: found[native_id] for native_id in ids if native_id in found}
+        for native_id, status in self._followed_up(scheduler, ids, found).items():
+            found[native_id] = status
+        absent = [native_id for native_id in ids if native_id not in found]
+        ended = [native_id for native_id, status in found.items() if status.state.final]
+        receipts = self._receipts(scheduler, [*absent, *ended])
+        return self._with_receipts(ids, found, receipts)
+
+    def cancel(self, ids: Sequence[NativeId]) -> None:
+        """The scheduler was told to end the jobs."""
+        if ids:
+            scheduler = self._speaking()
+            scheduler.parse_cancel(self._run(scheduler.cancel_command(ids)))
+            self._canceled.update(ids)
+
+    def close(self) -> None:
+        """Lets go of the connection; jobs go on."""
+        self._runner.close()
+
+    # -- talking
+
+    def _run(self, argv: tuple[str, ...], *, timeout_s: float = _COMMAND_S) -> CommandResult:
+        return self._runner.run(argv, timeout_s=timeout_s)
+
+    def _speaking(self) -> Scheduler:
+        """The scheduler in the version that the site runs, asked once."""
+        with self._lock:
+            if not self._probed and isinstance(self._scheduler, SupportsVersions):
+                self._scheduler = self._scheduler.for_version(self._run(self._scheduler.version_command()))
+                self._probed = True
+        return self._scheduler
+
+    def _submit_group(self, scheduler: Scheduler, group: Sequence[JobSpec]) -> Mapping[Token, NativeId]:
+        path = self._settings.workdir / "scripts" / f"{_short_name(group)}.sh"
+        receipts = self._receipts_folder
+        if isinstance(scheduler, SupportsArrays) and len(group) > 1:
+            self._runner.put_text(path, scheduler.render_array(group, receipts=receipts))
+        else:
+            self._runner.put_text(path, scheduler.render_script(group[0], receipts=receipts))
+        native_id = scheduler.parse_submit(self._run(scheduler.submit_command(path), timeout_s=_SUBMIT_S))
+        if isinstance(scheduler, SupportsArrays) and len(group) > 1:
+            ids = scheduler.array_ids(native_id, len(group))
+            return {spec.token: each for spec, each in zip(group, ids, strict=True)}
+        return {group[0].token: native_id}
+
+    def _followed_up(
+        self, scheduler: Scheduler, ids: Sequence[NativeId], found: Mapping[NativeId, JobStatus]
+    ) -> dict[NativeId, JobStatus]:
+        more: dict[NativeId, JobStatus] = {}
+        if not isinstance(scheduler, SupportsFollowUp):
+            return more
+        absent = [native_id for native_id in ids if native_id not in found]
+        for command in scheduler.follow_up_commands(absent) if absent else ():
+            if all(native_id in more for native_id in absent):
+                break
+            try:
+                answer = scheduler.parse_status(self._run(command))
+            except TransientError:
+                raise
+            except MiddlewareError:
+                continue  # one memory is out of order (no accounting, say); the next may still know
+            for native_id in absent:
+                if native_id in answer and native_id not in more:
+                    more[native_id] = answer[native_id]
+        return more
+
+    # -- receipts
+
+    @property
+    def _receipts_folder(self) -> PurePosixPath:
+        return self._settings.workdir / "receipts"
+
+    def _receipts(self, scheduler: Scheduler, ids: Sequence[NativeId]) -> dict[NativeId, JobStatus]:
+        """What ended jobs wrote down themselves."""
+        found: dict[NativeId, JobStatus] = {}
+        for some in _pieces(ids):
+            paths = [str(self._receipts_folder / native_id) for native_id in some]
+            mark = secrets.token_hex(12)
+            text = self._run(("/bin/sh", "-c", _READ_MANY, "sh", mark, *paths)).stdout
+            for number, body in _announced(text, mark):
+                found[some[number - 1]] = scheduler.parse_receipt(body)
+        return found
+
+    def _with_receipts(
+        self, ids: Sequence[NativeId], found: Mapping[NativeId, JobStatus], receipts: Mapping[NativeId, JobStatus]
+    ) -> dict[NativeId, JobStatus]:
+        """The scheduler's word goes before the job's own; only the job knows what it left behind."""
+        whole: dict[NativeId, JobStatus] = {}
+        for native_id in ids:
+            status, receipt = found.get(native_id), receipts.get(native_id)
+            if status is None and receipt is None:
+                if native_id in self._canceled:
+                    whole[native_id] = JobStatus(state=JobState.CANCELED, native_state="CANCELLED")
+            elif status is None or receipt is None:
+                whole[native_id] = status or receipt  # type: ignore[assignment]
+            else:
+                whole[native_id] = _joined(status, receipt)
+        return whole
+
+
+def _joined(status: JobStatus, receipt: JobStatus) -> JobStatus:
+    return replace(
+        status,
+        outputs=receipt.outputs,
+        exit_code=status.exit_code if status.exit_code is not None else receipt.exit_code,
+        message=status.message or receipt.message,
+        started_at=status.started_at or receipt.started_at,
+        ended_at=status.ended_at or receipt.ended_at,
+        node=status.node or receipt.node,
+    )
+
+
+def _short_name(group: Sequence[JobSpec]) -> str:
+    """One name for exactly these jobs, short enough for any file system."""
+    tokens = "\n".join(spec.token for spec in group)
+    return hashlib.sha256(tokens.encode()).hexdigest()[:24]
+
+
+def _pieces(ids: Sequence[NativeId]) -> Iterator[Sequence[NativeId]]:
+    return (ids[start : start + _RECEIPTS_AT_ONCE] for start in range(0, len(ids), _RECEIPTS_AT_ONCE))
+
+
+def _announced(text: str, mark: str) -> Iterator[tuple[int, str]]:
+    """The numbered files in an answer."""
+    parts = re.split(rf"(?m)^{mark} (\d+)\n", text)
+    for number, body in zip(parts[1::2], parts[2::2], strict=True):
+        yield int(number), body.rstrip("\n") + "\n"

@@ -1,0 +1,37 @@
+"""What an engine works with: the journal, the catalogue, and the sites with their adapters."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlmodel import SQLModel
+
+from metadata.catalogue import Catalogue
+from metadata.journal import Journal
+from metadata.tables import Attempt, Step, Task, Transfer
+from orchestrator.registry import OpenSite
+from staging.ports import Mover, Storage
+from staging.routes import Rate
+
+
+@dataclass(kw_only=True)
+class Context:
+    """Everything outside the run itself."""
+
+    journal: Journal
+    catalogue: Catalogue
+    sites: Mapping[str, OpenSite]
+    """The sites where the run's steps run."""
+    storages: Mapping[str, Storage]
+    """Every place that data can come from or go to."""
+    movers: Mapping[str, Mover]
+    measured: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
+    declared: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    numbers: dict[type[SQLModel], Iterator[int]] = field(default_factory=dict)
+    """The next ids. Only the engine that holds the lease adds such rows, so it may number them itself."""
+
+    def __post_init__(self) -> None:
+        last = self.journal.last_ids()
+        self.numbers = {model: itertools.count(last[model] + 1) for model in (Step, Task, Attempt, Transfer)}

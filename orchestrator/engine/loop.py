@@ -1,0 +1,194 @@
+"""Turns the wheel until a run has ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from metadata.errors import MiddlewareError
+from metadata.journal import Page
+from metadata.lease import HEARTBEAT_S, EngineLease
+from metadata.tables import Run, Task
+from orchestrator.engine.completions import Completions
+from orchestrator.engine.context import Context
+from orchestrator.engine.expansion import open_steps
+from orchestrator.engine.live import LiveRun, LiveTransfer, load_run
+from orchestrator.engine.pulse import Pulse
+from orchestrator.engine.reuse import take_over
+from orchestrator.engine.stagings import Stagings
+from orchestrator.engine.submissions import Submissions
+from orchestrator.jobs import JobState
+from orchestrator.ports import SupportsNotification
+
+_SPACING_S = (0.02, 0.1)
+"""Least and most between two turns: changes that come together are written together."""
+_LONGEST_WAIT_S = 1.0
+_WISHES_EVERY_S = 0.5
+
+Observer = Callable[[], None]
+"""Called after every turn."""
+
+
+class Engine:
+    """Carries out one run. It may be killed at any instant: another engine goes on where the journal ends."""
+
+    def __init__(self, context: Context, run_id: str, *, lease: EngineLease, observe: Observer = lambda: None) -> None:
+        self._context = context
+        # Every page is kept only while the lease is ours, so that two engines never both act.
+        self._journal = context.journal.guarded_by(lease.holder)
+        self._lease = lease
+        self._observe = observe
+        self._run = load_run(self._journal, run_id)
+        self._wake = threading.Event()
+        self._due: set[str] = set()
+        self._lost = threading.Event()
+        self._stagings = Stagings(context, self._run, self._wake.set)
+        self._submissions = Submissions(context, self._run, self._stagings.path)
+        self._completions = Completions(context, self._run)
+        self._pulse = Pulse()
+        self._canceling = False
+        self._wishes_read_at = 0.0
+
+    def carry_out(self) -> JobState:
+        """The state in which the run ended. On KeyboardInterrupt the jobs go on and the run can be resumed."""
+        try:
+            self._begin()
+            while not self._run.state.final and not self._lost.is_set():
+                begin = time.monotonic()
+                self._turn()
+                self._observe()
+                took = time.monotonic() - begin
+                if not self._run.state.final:
+                    self._wake.wait(timeout=self._patience())
+                    self._wake.clear()
+                    time.sleep(_spacing(took))
+        finally:
+            self._pulse.stop()
+            self._stagings.close()
+            for site in self._context.sites.values():
+                site.executor.close()
+        return self._run.state
+
+    def _begin(self) -> None:
+        for name, site in self._context.sites.items():
+            self._due.add(name)
+            if isinstance(site.executor, SupportsNotification):
+                site.executor.subscribe(partial(self._look_at, name))
+        self._pulse.every("heartbeat", HEARTBEAT_S, self._beat)
+        page = Page()
+        if self._run.state is not JobState.ACTIVE:
+            self._run.state = JobState.ACTIVE
+            page.update(Run, self._run.id, state="ACTIVE", started_at=time.time())
+            page.event(self._run.id, "run.started", self._run.id)
+        else:
+            page.event(self._run.id, "run.resumed", self._run.id)
+        self._journal.commit(page)
+
+    def _beat(self) -> None:
+        if not self._lease.renew():
+            self._lost.set()
+            self._wake.set()
+
+    def _look_at(self, site: str) -> None:
+        self._due.add(site)
+        self._wake.set()
+
+    def _patience(self) -> float:
+        """Seconds to wait for news; less when a retry falls due."""
+        moments = [task.not_before for _, task in self._run.tasks() if not task.state.final and task.not_before]
+        moments += [row.not_before for row in self._run.transfers.values() if not row.state.final and row.not_before]
+        waits = [moment - time.time() for moment in moments]
+        return min([_LONGEST_WAIT_S, *(wait for wait in waits if wait > 0)])
+
+    def _turn(self) -> None:
+        """Observations are written first, then decisions; only then is anything done."""
+        page = Page()
+        self._heed_wishes(page)
+        self._ask_sites(page)
+        self._stagings.collect(page)
+        admitted = [] if self._canceling else self._decide(page)
+        self._end(page)
+        self._journal.commit(page)
+        self._stagings.start(admitted)
+        if not self._canceling:
+            sent = Page()
+            self._submissions.send(sent)
+            self._journal.commit(sent)
+
+    def _decide(self, page: Page) -> list[LiveTransfer]:
+        open_steps(self._run, page, self._context.numbers[Task])
+        reused = take_over(self._context, self._run, page)
+        ready = self._stagings.request(page)
+        rest = self._submissions.write_down(ready, page)
+        if reused or rest:
+            self._wake.set()  # the next turn has work already
+        return self._stagings.admit(page)
+
+    def _ask_sites(self, page: Page) -> None:
+        due, self._due = self._due, set()
+        for site in due:
+            try:
+                changed = self._completions.ask(site, page)
+            except MiddlewareError as error:  # this site is in trouble; the others need not wait for it
+                page.event(self._run.id, "site.trouble", site, error.message)
+                changed = False
+            executor = self._context.sites[site].executor
+            # An executor that tells of changes by itself is only asked to be safe.
+            quick = changed and not isinstance(executor, SupportsNotification)
+            self._pulse.adapt(f"ask {site}", partial(self._look_at, site), changed=quick)
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+
+    def _heed_wishes(self, page: Page) -> None:
+        if self._canceling or time.monotonic() - self._wishes_read_at < _WISHES_EVERY_S:
+            return
+        self._wishes_read_at = time.monotonic()
+        if self._journal.wanted(self._run.id) == "cancel":
+            self._cancel(page)
+
+    def _cancel(self, page: Page) -> None:
+        self._canceling = True
+        self._stagings.cancel(page)
+        for site in self._context.sites:
+            self._submissions.cancel(site, page)
+        for _step, task in self._run.tasks():
+            sent = task.attempt is not None and task.attempt.native_id and not task.attempt.state.final
+            if not task.state.final and not sent:
+                task.state = JobState.CANCELED
+                page.update(Task, task.id, state="CANCELED")
+        page.event(self._run.id, "run.canceling", self._run.id)
+
+    def _end(self, page: Page) -> None:
+        """Settles the run once nothing goes on and nothing more can begin."""
+        if self._run.state.final or self._stagings.busy:
+            return
+        if any(not task.state.final for _, task in self._run.tasks()):
+            return
+        steps = self._run.steps.values()
+        if all(step.completed for step in steps):
+            state, message = JobState.COMPLETED, ""
+        elif self._canceling:
+            state, message = JobState.CANCELED, "canceled on request"
+        elif any(step.doomed for step in steps):
+            state, message = JobState.FAILED, _what_failed(self._run)
+        else:
+            return
+        self._run.state = state
+        page.update(Run, self._run.id, state=str(state), message=message, ended_at=time.time())
+        page.event(self._run.id, f"run.{state.lower()}", self._run.id, message)
+
+
+def _spacing(turn_s: float) -> float:
+    """A turn that took long is followed by a longer pause, so that the tasks get most of the machine."""
+    least, most = _SPACING_S
+    return min(most, max(least, 2 * turn_s))
+
+
+def _what_failed(run: LiveRun) -> str:
+    counts = {name: sum(task.state is JobState.FAILED for task in step.tasks) for name, step in run.steps.items()}
+    broken = [step.broken for step in run.steps.values() if step.broken]
+    told = ", ".join(f"{count} of {len(run.steps[name].tasks)} in {name}" for name, count in counts.items() if count)
+    parts = [*broken, *([f"tasks failed: {told}"] if told else [])]
+    return "; ".join(parts) or "tasks were canceled at their site"

@@ -1,0 +1,54 @@
+"""Takes over results of earlier tasks that did exactly the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metadata.journal import Page
+from metadata.tables import Task
+from orchestrator.engine.context import Context
+from orchestrator.engine.copies import trusted
+from orchestrator.engine.live import LiveRun, LiveStep, LiveTask
+from orchestrator.engine.results import register
+from orchestrator.jobs import JobState
+
+
+def take_over(context: Context, run: LiveRun, page: Page) -> int:
+    """Completes every new task whose content key an earlier task shares, if those results still lie somewhere.
+
+    Returns how many. Tasks without outputs have no results to share and always run.
+    """
+    waiting = [(step, task) for step, task in run.tasks() if task.state is JobState.NEW and not task.checked_for_reuse]
+    for _, task in waiting:
+        task.checked_for_reuse = True
+    eligible = [(step, task) for step, task in waiting if step.plan.outputs and task.attempts == 0]
+    if run.fresh or not eligible:
+        return 0
+    earlier = context.journal.earlier_results(task.content_key for _, task in eligible)
+    reused = [
+        (step, task, row)
+        for step, task in eligible
+        if (row := _still_there(context, earlier.get(task.content_key, [])))
+    ]
+    for _, task, row in reused:
+        task.state, task.outputs = JobState.COMPLETED, row["outputs"]
+        origin = f"{row['run_id']}#{row['id']}"
+        page.update(Task, task.id, state=str(task.state), outputs=task.outputs, reused_from=origin)
+    register(context, run, [(step, task) for step, task, _ in reused], replicas=False)
+    _tell(run, reused, page)
+    return len(reused)
+
+
+def _tell(run: LiveRun, reused: list[tuple[LiveStep, LiveTask, dict[str, Any]]], page: Page) -> None:
+    for step, task, row in reused:
+        page.event(run.id, "task.reused", f"{step.plan.name}[{task.position}]", f"results of {row['run_id']}")
+
+
+def _still_there(context: Context, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The newest earlier task of which every output has a copy that is really there."""
+    for row in rows:
+        hashes = {file["sha256"] for files in (row["outputs"] or {}).values() for file in files}
+        copies = context.catalogue.replicas(hashes)
+        if all(any(trusted(context, copy) for copy in copies.get(sha, [])) for sha in hashes):
+            return row
+    return None

@@ -1,0 +1,213 @@
+"""Hands tasks to their sites, each exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+from metadata.errors import MiddlewareError, TransientError
+from metadata.journal import Page
+from metadata.tables import Attempt, Task
+from orchestrator.commands import link_targets, task_argv
+from orchestrator.engine.context import Context
+from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
+from orchestrator.engine.stagings import fail
+from orchestrator.jobs import (
+    ExpectedOutput,
+    JobAttributes,
+    JobSpec,
+    JobState,
+    NativeId,
+    StagedLink,
+    Token,
+)
+from orchestrator.ports import JobExecutor
+from orchestrator.workflows import FileType, Resources
+
+_Row = tuple[LiveStep, LiveTask, LiveAttempt]
+_AT_ONCE = 250
+"""Tasks a page: a killed engine has at most so many to look for at a site."""
+
+_TROUBLE_S = 10.0
+"""Until a site that cannot even say what it has is asked again."""
+
+
+@cache
+def _document(resources: Resources) -> dict[str, Any]:
+    """The resources as JSON; most tasks of a step ask for the same."""
+    return resources.model_dump(mode="json")
+
+
+class Submissions:
+    """The run's tasks on their way into queues."""
+
+    def __init__(self, context: Context, run: LiveRun, path: Callable[[str, str], str]) -> None:
+        self._context = context
+        self._run = run
+        self._path = path
+        """(sha256, site) -> where the content lies."""
+        self._ask_again: dict[str, float] = {}
+        """Site -> when an unanswered submission is looked into."""
+
+    def write_down(self, ready: Sequence[tuple[LiveStep, LiveTask]], page: Page) -> int:
+        """Notes an attempt for each task: the token comes first, the site later. Returns how many must wait a turn."""
+        for step, task in ready[:_AT_ONCE]:
+            task.attempts += 1
+            attempt = self._attempt(step, task)
+            task.attempt, task.state = attempt, JobState.QUEUED
+            page.insert(
+                Attempt, id=attempt.id, run_id=self._run.id, task_id=task.id, number=attempt.number,
+                token=attempt.token, site=step.plan.site, directory=attempt.directory, state=str(attempt.state),
+                resources=_document(attempt.resources), created_at=time.time(),
+            )  # fmt: skip
+            page.update(Task, task.id, state=str(task.state), attempts=task.attempts)
+            page.event(self._run.id, "task.submitting", attempt.token, f"to {step.plan.site}")
+        return max(0, len(ready) - _AT_ONCE)
+
+    def _attempt(self, step: LiveStep, task: LiveTask) -> LiveAttempt:
+        token = Token(f"{self._run.id}.{step.plan.name}.{task.position}.{task.attempts}")
+        folder = self._context.sites[step.plan.site].settings.workdir / "runs" / self._run.id / step.plan.name
+        wanted = step.plan.resources.grown(dict(step.plan.retries.grow), task.attempts - 1)  # type: ignore[arg-type]
+        return LiveAttempt(
+            id=next(self._context.numbers[Attempt]),
+            number=task.attempts,
+            token=token,
+            directory=str(folder / str(task.position) / str(task.attempts)),
+            state=JobState.NEW,
+            resources=wanted,
+        )
+
+    def send(self, page: Page) -> None:
+        """Submits whatever is written down and not known to be at its site. Asks the site first when in doubt."""
+        by_site: dict[str, list[_Row]] = defaultdict(list)
+        for step, task, attempt in self._run.under_way():
+            if attempt.native_id is None:
+                by_site[step.plan.site].append((step, task, attempt))
+        for site, rows in by_site.items():
+            if self._ask_again.get(site, 0.0) <= time.monotonic():
+                self._send_to(site, rows, page)
+
+    def _send_to(self, site: str, rows: list[_Row], page: Page) -> None:
+        executor = self._context.sites[site].executor
+        try:
+            known = executor.find([attempt.token for _, _, attempt in rows])
+            self._note_found(site, rows, known, page)
+            self._submit(executor, [row for row in rows if row[2].token not in known], page)
+        except TransientError as error:
+            self._ask_again[site] = time.monotonic() + error.retry_after_s
+            page.event(self._run.id, "site.silent", site, error.message)
+        except MiddlewareError as error:
+            self._ask_again[site] = time.monotonic() + _TROUBLE_S
+            page.event(self._run.id, "site.trouble", site, error.message)
+
+    def _note_found(self, site: str, rows: Iterable[_Row], known: Mapping[Token, NativeId], page: Page) -> None:
+        for _, _, attempt in rows:
+            if attempt.token in known:
+                self._accepted(attempt, known[attempt.token], page)
+                page.event(self._run.id, "task.found", attempt.token, f"{site} has it already as {attempt.native_id}")
+
+    def _submit(self, executor: JobExecutor, rows: Sequence[_Row], page: Page) -> None:
+        """All in one go; when the site refuses, one by one, so that only the refused one fails."""
+        by_token = {row[2].token: row for row in rows}
+        specs = self._specs(rows, page)
+        if not specs:
+            return
+        try:
+            sent = executor.submit(specs)
+        except TransientError:
+            raise
+        except MiddlewareError as error:
+            if len(specs) == 1:
+                self._refused(by_token[specs[0].token], error.message, page)
+                return
+            known = executor.find([spec.token for spec in specs])
+            self._note_found("the site", [by_token[token] for token in known], known, page)
+            for spec in specs:
+                if spec.token not in known:
+                    self._submit(executor, [by_token[spec.token]], page)
+            return
+        for spec in specs:
+            if spec.token in sent:
+                self._accepted(by_token[spec.token][2], sent[spec.token], page)
+            else:
+                self._refused(by_token[spec.token], "the site refused it and gave no reason", page)
+
+    def cancel(self, site: str, page: Page) -> None:
+        """Ends every job of the run at a site, those included that the journal does not know to be there yet."""
+        rows = [row for row in self._run.under_way() if row[0].plan.site == site]
+        executor = self._context.sites[site].executor
+        try:
+            unsure = [row for row in rows if row[2].native_id is None]
+            if unsure:
+                self._note_found(site, unsure, executor.find([attempt.token for _, _, attempt in unsure]), page)
+            executor.cancel([attempt.native_id for _, _, attempt in rows if attempt.native_id])
+        except MiddlewareError as error:
+            page.event(self._run.id, "site.trouble", site, error.message)
+
+    def _accepted(self, attempt: LiveAttempt, native_id: NativeId, page: Page) -> None:
+        attempt.native_id, attempt.state = native_id, JobState.QUEUED
+        page.update(Attempt, attempt.id, native_id=native_id, state="QUEUED", submitted_at=time.time())
+
+    def _refused(self, row: _Row, message: str, page: Page) -> None:
+        step, task, attempt = row
+        attempt.state = JobState.FAILED
+        page.update(Attempt, attempt.id, state="FAILED", message=message, ended_at=time.time())
+        fail(self._run, step, task, message, page)
+
+    def _specs(self, rows: Iterable[_Row], page: Page) -> list[JobSpec]:
+        specs = []
+        for step, task, attempt in rows:
+            try:
+                specs.append(self._spec(step, task, attempt))
+            except MiddlewareError as error:
+                self._refused((step, task, attempt), error.message, page)
+        return specs
+
+    def _spec(self, step: LiveStep, task: LiveTask, attempt: LiveAttempt) -> JobSpec:
+        plan, site = step.plan, self._context.sites[step.plan.site]
+        argv = task_argv(
+            plan,
+            inputs=task.inputs,
+            parameters=task.parameters,
+            workflow=self._run.plan.parameters,
+            position=task.position,
+        )
+        links = [
+            StagedLink(source=PurePosixPath(self._path(file["sha256"], plan.site)), target=PurePosixPath(target))
+            for rows in link_targets(task.inputs).values()
+            for target, file in rows
+        ]
+        directory = PurePosixPath(attempt.directory)
+        image = self._path(plan.image_file.sha256, plan.site) if plan.image_file else None
+        wrapped = site.container.command(
+            argv,
+            image=image,
+            directory=directory,
+            binds=sorted({link.source.parent for link in links}),
+            gpus=attempt.resources.gpus,
+        )
+        told = {"CONVOY_RUN": self._run.id, "CONVOY_STEP": plan.name, "CONVOY_TASK": str(task.position)}
+        limit = attempt.resources.time
+        return JobSpec(
+            token=attempt.token,
+            executable=wrapped[0],
+            arguments=wrapped[1:],
+            directory=directory,
+            environment=site.container.environment({**plan.environment, **told}, image=image),
+            stdout_path=directory / "stdout.txt",
+            stderr_path=directory / "stderr.txt",
+            resources=attempt.resources.to_spec(),
+            attributes=JobAttributes(
+                duration=timedelta(seconds=limit) if limit else None, custom_attributes=plan.attributes
+            ),
+            stage_in=tuple(links),
+            stage_out=tuple(
+                ExpectedOutput(name=name, path=row.path, many=row.type is FileType.FILES, optional=row.optional)
+                for name, row in plan.outputs.items()
+            ),
+        )

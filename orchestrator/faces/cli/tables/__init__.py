@@ -1,0 +1,24 @@
+"""How answers look on a terminal."""
+
+from orchestrator.faces.cli.tables.datasets import (
+    dataset_view,
+    datasets_view,
+    found_view,
+    paths_view,
+    values_view,
+    verification_view,
+)
+from orchestrator.faces.cli.tables.images import images_view
+from orchestrator.faces.cli.tables.jobs import efficiency_view, job_view, jobs_view
+from orchestrator.faces.cli.tables.plans import plan_view
+from orchestrator.faces.cli.tables.reports import report_view
+from orchestrator.faces.cli.tables.runs import run_view, runs_view
+from orchestrator.faces.cli.tables.sites import decisions_view, findings_view, identity_view, site_view, sites_view
+from orchestrator.faces.cli.tables.usecases import usecase_view, usecases_view
+
+__all__ = [
+    "dataset_view", "datasets_view", "decisions_view", "efficiency_view", "findings_view", "found_view",
+    "identity_view", "images_view", "job_view", "jobs_view", "paths_view", "plan_view", "report_view",
+    "run_view", "runs_view", "site_view", "sites_view", "usecase_view", "usecases_view",
+    "values_view", "verification_view",
+]  # fmt: skip

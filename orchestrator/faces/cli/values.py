@@ -1,0 +1,89 @@
+"""Values from the words of a command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from metadata.errors import InvalidInputError
+from orchestrator import quantities
+
+
+def parse_pairs(words: Iterable[str], *, option: str) -> list[tuple[str, str]]:
+    """(name, text) of each `name=text`. Raises InvalidInputError.
+
+    >>> parse_pairs(["seed=7"], option="--param")
+    [('seed', '7')]
+    """
+    pairs = [word.partition("=") for word in words]
+    for word, (name, equals, _) in zip(words, pairs, strict=True):
+        if not equals or not name.strip():
+            raise InvalidInputError(f"{option} {word}: write it as NAME=VALUE")
+    return [(name.strip(), text) for name, _, text in pairs]
+
+
+def parse_value(text: str) -> Any:
+    """A number, a truth value or a list where the text is one in JSON; else the text itself.
+
+    >>> parse_value("0.25"), parse_value("[1, 2]"), parse_value("resnet50"), parse_value('"7"')
+    (0.25, [1, 2], 'resnet50', '7')
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str | int | float | list) else text
+
+
+def parse_values(words: Sequence[str], *, option: str) -> dict[str, Any]:
+    """`name=value` pairs by name, each value as `parse_value` reads it."""
+    return {name: parse_value(text) for name, text in parse_pairs(words, option=option)}
+
+
+def parse_inputs(words: Sequence[str]) -> dict[str, str | Sequence[str]]:
+    """`name=path` pairs by name; a name that comes twice has both paths."""
+    found: dict[str, list[str]] = {}
+    for name, text in parse_pairs(words, option="--input"):
+        found.setdefault(name, []).append(text)
+    return {name: texts[0] if len(texts) == 1 else texts for name, texts in found.items()}
+
+
+def parse_attributes(words: Sequence[str], *, option: str) -> Mapping[str, Any]:
+    """`key=value` pairs by key; `key=` with nothing behind it means: remove it."""
+    pairs = parse_pairs(words, option=option)
+    return {key: _attribute(text) if text else None for key, text in pairs}
+
+
+def _attribute(text: str) -> Any:
+    """Attributes know no truth values; `true` stays a text."""
+    value = parse_value(text)
+    return text if isinstance(value, bool) else value
+
+
+def parse_wait(text: str | None) -> float:
+    """Seconds; none given is 0, and `forever` has no end.
+
+    >>> parse_wait("forever"), parse_wait("1m"), parse_wait("30"), parse_wait(None)
+    (inf, 60.0, 30.0, 0.0)
+    """
+    if text is None or text == "forever":
+        return 0.0 if text is None else float("inf")
+    try:
+        return float(text) if text.replace(".", "", 1).isdigit() else float(quantities.parse_duration(text))
+    except ValueError as error:
+        raise InvalidInputError(f"--wait: {error}") from error
+
+
+def parse_task(text: str | None) -> tuple[str | None, int | None]:
+    """The step and the task that `STEP` or `STEP.TASK` names.
+
+    >>> parse_task("extract.3"), parse_task("extract"), parse_task(None)
+    (('extract', 3), ('extract', None), (None, None))
+    """
+    if text is None:
+        return None, None
+    step, dot, task = text.partition(".")
+    if dot and not task.isdigit():
+        raise InvalidInputError(f"{text}: write a step as STEP, or one of its tasks as STEP.NUMBER")
+    return step, int(task) if dot else None

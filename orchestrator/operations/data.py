@@ -1,0 +1,250 @@
+"""Datasets: adding, looking up, fetching and checking them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from metadata.errors import IntegrityError, InvalidInputError, MiddlewareError, NotFoundError, StagingError
+from metadata.policy import Policy
+from metadata.records import AttributeValue, DatasetRecord, FileRecord, NewFile, ReplicaRecord
+from orchestrator.operations.inputs import digest_of, local_files
+from orchestrator.operations.workspace import Workspace
+from orchestrator.settings import HERE
+from staging.locations import DatasetName, Location, is_dataset, parse_dataset
+from staging.ports import FileDigest
+from staging.routes import capabilities_of, choose_mover
+from staging.transfers import Carrier, Order
+
+FileProgress = Callable[[str, int, int], None]
+"""(file name, bytes done, bytes in all)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileView:
+    """A file with its copies and attributes."""
+
+    file: FileRecord
+    replicas: tuple[ReplicaRecord, ...]
+    attributes: Mapping[str, AttributeValue]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetView:
+    """A dataset, or a part of it, with its files."""
+
+    dataset: DatasetRecord
+    files: tuple[FileView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What reading a copy again showed."""
+
+    file: str
+    site: str
+    path: str
+    good: bool
+    detail: str
+
+
+def add_data(
+    workspace: Workspace,
+    dataset: str,
+    paths: Sequence[str],
+    *,
+    site: str = HERE,
+    description: str | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    policy: Policy | None = None,
+    progress: FileProgress | None = None,
+) -> DatasetRecord:
+    """The files are in the dataset, hashed where they lie; they are not moved.
+
+    Args:
+        workspace: The home.
+        dataset: Its name; it is made when it is new.
+        paths: Files, folders or shell patterns; at another site, files and folders of that site.
+        site: Where they lie.
+        description: For people.
+        attributes: Facts about the dataset, by which it can be found.
+        policy: Where the data may lie.
+        progress: Called as files are hashed.
+
+    Raises:
+        NotFoundError: There is no such file.
+        ConflictError: The dataset has another file of that name already.
+    """
+    found = _found_here(paths) if site == HERE else _found_at(workspace, site, paths)
+    total = len(found)
+    new_files = []
+    for done, (name, path) in enumerate(found):
+        if progress:
+            progress(name, done, total)
+        digest = digest_of(workspace, Path(path)) if site == HERE else _digest_at(workspace, site, path)
+        new_files.append(NewFile(path=name, size_bytes=digest.size_bytes, sha256=digest.sha256))
+    workspace.catalogue.add_files(dataset, new_files, description=description, policy=policy)
+    if attributes:
+        workspace.catalogue.set_attributes(dataset, dict(attributes))
+    return workspace.catalogue.dataset(dataset)
+
+
+def _found_here(paths: Sequence[str]) -> list[tuple[str, str]]:
+    """(name in the dataset, path) of each file: below a folder by its way from there, else by its base name."""
+    found = []
+    for text in paths:
+        root = Path(text).expanduser()
+        for file in local_files(text):
+            name = str(file.relative_to(root.absolute())) if root.is_dir() else file.name
+            found.append((name, str(file)))
+    return found
+
+
+def _found_at(workspace: Workspace, site: str, paths: Sequence[str]) -> list[tuple[str, str]]:
+    workspace.site(site)
+    storage = workspace.storages[site]
+    found = []
+    for path in paths:
+        if not path.startswith("/"):
+            raise InvalidInputError(f"{path}: files at {site} are named by absolute paths")
+        names = storage.files_below(path)
+        single = len(names) == 1 and storage.stat(f"{path}/{names[0]}") is None
+        found += [(name, path if single else f"{path.rstrip('/')}/{name}") for name in names]
+    return found
+
+
+def _digest_at(workspace: Workspace, site: str, path: str) -> FileDigest:
+    storage = workspace.storages[site]
+    facts, digest = storage.stat(path), storage.digest(path)
+    replica = ReplicaRecord(
+        sha256=digest.sha256,
+        size_bytes=digest.size_bytes,
+        site=site,
+        path=path,
+        modified_ns=facts.modified_ns if facts else None,
+        verified_at=time.time(),
+    )
+    workspace.catalogue.add_replicas([replica])
+    return digest
+
+
+def list_data(workspace: Workspace, pattern: str | None = None) -> list[DatasetRecord]:
+    """The datasets whose names fit the shell pattern; all without one."""
+    return workspace.catalogue.datasets(pattern)
+
+
+def show_data(workspace: Workspace, name: str) -> DatasetView:
+    """A dataset, or the part of it that `name` means, with every copy. Raises NotFoundError."""
+    wanted = dataset_name(name)
+    files = workspace.catalogue.resolve(wanted.dataset, wanted.path)
+    copies = workspace.catalogue.replicas({file.sha256 for file in files})
+    views = [
+        FileView(
+            file=file,
+            replicas=tuple(copies.get(file.sha256, ())),
+            attributes=workspace.catalogue.attributes(file.dataset, file.path) if len(files) <= 100 else {},
+        )
+        for file in files
+    ]
+    return DatasetView(dataset=workspace.catalogue.dataset(wanted.dataset), files=tuple(views))
+
+
+def find_data(
+    workspace: Workspace, conditions: Sequence[str], *, kind: Literal["files", "datasets"] = "files"
+) -> list[FileRecord] | list[DatasetRecord]:
+    """What meets every condition, such as `mpp<0.3`. Raises InvalidInputError at the place where one cannot be read."""
+    return workspace.catalogue.find(list(conditions), kind=kind)
+
+
+def tag_data(
+    workspace: Workspace, name: str, attributes: Mapping[str, AttributeValue | None]
+) -> Mapping[str, AttributeValue]:
+    """Sets attributes of a dataset or of one of its files; None removes one. Returns them all. Raises NotFoundError."""
+    wanted = dataset_name(name)
+    path = wanted.path or None
+    workspace.catalogue.set_attributes(wanted.dataset, dict(attributes), path=path)
+    return workspace.catalogue.attributes(wanted.dataset, path)
+
+
+def get_data(workspace: Workspace, name: str, folder: Path, *, progress: FileProgress | None = None) -> list[Path]:
+    """The files lie in `folder` of this machine, verified. Raises NotFoundError, PolicyError or StagingError."""
+    wanted = dataset_name(name)
+    files = workspace.catalogue.resolve(wanted.dataset, wanted.path)
+    return [fetch_file(workspace, file, _place(folder, file, wanted), progress=progress) for file in files]
+
+
+def _place(folder: Path, file: FileRecord, wanted: DatasetName) -> Path:
+    """A file that was asked for by name comes by its base name, others keep their folders."""
+    return folder / (Path(file.path).name if file.path == wanted.path else file.path)
+
+
+def fetch_file(workspace: Workspace, file: FileRecord, target: Path, *, progress: FileProgress | None = None) -> Path:
+    """The file lies at `target` on this machine, verified. Raises NotFoundError, PolicyError or StagingError."""
+    copies = [
+        copy for copy in workspace.catalogue.replicas([file.sha256])[file.sha256] if copy.site in workspace.storages
+    ]
+    if not copies:
+        raise NotFoundError(f"dataset://{file.dataset}/{file.path} lies at no site that is known")
+    source = next((copy for copy in copies if copy.site == HERE), copies[0])
+    capabilities = capabilities_of(workspace.movers)
+    storages = workspace.storages
+    order = Order(
+        name=f"dataset://{file.dataset}/{file.path}",
+        content=FileDigest(size_bytes=file.size_bytes, sha256=file.sha256),
+        source=Location(site=source.site, path=source.path),
+        destination=Location(site=HERE, path=str(target.resolve())),
+        mover=choose_mover(storages[source.site].endpoint, storages[HERE].endpoint, capabilities),
+        policy=workspace.catalogue.policies([file.sha256])[file.sha256],
+    )
+    carrier = Carrier(storages=storages, movers=workspace.movers)
+    carrier.carry(order, progress=lambda done: progress(file.path, done, file.size_bytes) if progress else None)
+    return target
+
+
+def verify_data(
+    workspace: Workspace, name: str | None = None, *, progress: FileProgress | None = None
+) -> list[Verification]:
+    """Every copy is read again and compared with the catalogue; of all datasets when none is named."""
+    if name is None:
+        files = [file for row in workspace.catalogue.datasets() for file in workspace.catalogue.files(row.name)]
+    else:
+        wanted = dataset_name(name)
+        files = workspace.catalogue.resolve(wanted.dataset, wanted.path)
+    copies = workspace.catalogue.replicas({file.sha256 for file in files})
+    rows = [(file, copy) for file in files for copy in copies[file.sha256]]
+    found = []
+    for done, (file, copy) in enumerate(rows):
+        if progress:
+            progress(file.path, done, len(rows))
+        found.append(_verified(workspace, file, copy))
+    orphans = [file for file in files if not copies[file.sha256]]
+    return found + [_lost(file) for file in orphans]
+
+
+def _verified(workspace: Workspace, file: FileRecord, copy: ReplicaRecord) -> Verification:
+    good, detail = True, "sha256 is right"
+    try:
+        if copy.site not in workspace.storages:
+            raise StagingError(f"the site {copy.site} is not in the site file")
+        digest = workspace.storages[copy.site].digest(copy.path)
+        if digest.sha256 != file.sha256:
+            raise IntegrityError(f"it holds sha256 {digest.sha256[:12]}… where {file.sha256[:12]}… is expected")
+    except MiddlewareError as error:
+        good, detail = False, error.message
+    return Verification(
+        file=f"dataset://{file.dataset}/{file.path}", site=copy.site, path=copy.path, good=good, detail=detail
+    )
+
+
+def _lost(file: FileRecord) -> Verification:
+    return Verification(
+        file=f"dataset://{file.dataset}/{file.path}", site="", path="", good=False, detail="it lies at no site"
+    )
+
+
+def dataset_name(text: str) -> DatasetName:
+    """The dataset name; the scheme may be left out where nothing else can be meant."""
+    return parse_dataset(text if is_dataset(text) else f"dataset://{text}")

@@ -1,0 +1,169 @@
+"""Finds the files that a workflow starts from, and makes sure that they are still what the catalogue says."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from metadata.errors import IntegrityError, InvalidInputError, NotFoundError
+from metadata.globs import compile_glob
+from metadata.records import FileRecord, NewFile, ReplicaRecord
+from orchestrator.documents import Problem
+from orchestrator.operations.workspace import Workspace
+from orchestrator.plans import PlannedFile
+from orchestrator.settings import HERE
+from orchestrator.workflows import FileType, Workflow, WorkflowInput
+from staging.locations import is_dataset, parse_dataset
+from staging.ports import FileDigest
+
+LOOSE_FILES = "loose-files"
+"""The dataset of files that were named by a path. Each lies in it under the beginning of its hash."""
+
+_WILD = frozenset("*?[")
+Given = Mapping[str, str | Sequence[str]]
+
+
+def given_values(workflow: Workflow, given: Given) -> tuple[dict[str, list[str]], list[Problem]]:
+    """What each input is set to: the caller's word before the file's; and the inputs that nobody set."""
+    values: dict[str, list[str]] = {}
+    problems = []
+    for name, declared in workflow.inputs.items():
+        value = given.get(name, declared.default)
+        if value is None and not declared.optional:
+            message = f"the input {name!r} has no value; give it with --input {name}=PATH, or a default here"
+            problems.append(Problem(place=("inputs", name), message=message))
+        values[name] = [] if value is None else [value] if isinstance(value, str) else list(value)
+    return values, problems
+
+
+def type_of(declared: WorkflowInput, values: Sequence[str]) -> FileType:
+    """What an input is, when its author did not say: a look at the disk tells a folder from a file."""
+    if declared.type:
+        return declared.type
+    one = len(values) == 1 and not declared.pattern and not _is_many(values[0])
+    return FileType.FILE if one else FileType.FILES
+
+
+def _is_many(text: str) -> bool:
+    if is_dataset(text):
+        path = parse_dataset(text).path
+        return not path or bool(_WILD & set(path))
+    return bool(_WILD & set(text)) or Path(text).is_dir()
+
+
+def find_files(workspace: Workspace, declared: WorkflowInput, values: Iterable[str]) -> tuple[PlannedFile, ...]:
+    """An input's files, in order; loose ones are hashed and registered first.
+
+    Raises NotFoundError, or IntegrityError for a file that no longer is what the catalogue says.
+    """
+    found: list[PlannedFile] = []
+    for text in values:
+        found += _from_catalogue(workspace, text) if is_dataset(text) else _from_disk(workspace, text)
+    if declared.pattern:
+        fits = compile_glob(declared.pattern)
+        found = [file for file in found if fits.fullmatch(file.name) or fits.fullmatch(file.origin.partition("://")[2])]
+        if not found and not declared.optional:
+            raise NotFoundError(f"no file of {', '.join(values)} fits the pattern {declared.pattern!r}")
+    if declared.type is FileType.FILE and len(found) != 1:
+        raise InvalidInputError(f"one file is wanted, and {', '.join(values) or 'nothing'} means {len(found)}")
+    return tuple(found)
+
+
+def _from_catalogue(workspace: Workspace, text: str) -> list[PlannedFile]:
+    name = parse_dataset(text)
+    records = workspace.catalogue.resolve(name.dataset, name.path)
+    check_unchanged(workspace, records)
+    return [_planned(record, f"dataset://{record.dataset}/{record.path}") for record in records]
+
+
+def _planned(record: FileRecord, origin: str) -> PlannedFile:
+    name = PurePosixPath(record.path).name
+    return PlannedFile(name=name, sha256=record.sha256, size_bytes=record.size_bytes, origin=origin)
+
+
+def _from_disk(workspace: Workspace, text: str) -> list[PlannedFile]:
+    paths = local_files(text)
+    digests = [digest_of(workspace, path) for path in paths]
+    files = [
+        NewFile(path=f"{digest.sha256[:12]}/{path.name}", size_bytes=digest.size_bytes, sha256=digest.sha256)
+        for path, digest in zip(paths, digests, strict=True)
+    ]
+    workspace.catalogue.add_files(LOOSE_FILES, files, description="files that were named by a path")
+    return [
+        PlannedFile(name=path.name, sha256=digest.sha256, size_bytes=digest.size_bytes, origin=str(path))
+        for path, digest in zip(paths, digests, strict=True)
+    ]
+
+
+def local_files(text: str) -> list[Path]:
+    """The files that a path means: itself, everything below a folder, or what a shell pattern finds. Sorted.
+
+    Raises NotFoundError.
+    """
+    path = Path(text).expanduser()
+    if path.is_file():
+        return [path.absolute()]
+    if path.is_dir():
+        found = [Path(folder, name) for folder, _, names in os.walk(path) for name in names if not name.startswith(".")]
+    else:
+        found = list(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))) if _WILD & set(text) else []
+    # Links keep their own names: what they point at may be called anything.
+    files = sorted(file.absolute() for file in found if file.is_file())
+    if not files:
+        raise NotFoundError(f"there is no file {text}")
+    return files
+
+
+def digest_of(workspace: Workspace, path: Path) -> FileDigest:
+    """A local file's digest, and its copy noted. A file that did not change since it was hashed is not read again."""
+    storage = workspace.storages[HERE]
+    facts = storage.stat(str(path))
+    if facts is None:
+        raise NotFoundError(f"there is no file {path}")
+    known = workspace.catalogue.replica_at(HERE, str(path))
+    if known and (known.size_bytes, known.modified_ns) == (facts.size_bytes, facts.modified_ns):
+        return FileDigest(size_bytes=known.size_bytes, sha256=known.sha256)
+    digest = storage.digest(str(path))
+    workspace.catalogue.add_replicas([
+        ReplicaRecord(
+            sha256=digest.sha256, size_bytes=digest.size_bytes, site=HERE, path=str(path),
+            modified_ns=facts.modified_ns, verified_at=time.time(),
+        )
+    ])  # fmt: skip
+    return digest
+
+
+def check_unchanged(workspace: Workspace, records: Sequence[FileRecord]) -> None:
+    """Every file has a copy that can still be what the catalogue says, as far as size and time tell.
+
+    Raises IntegrityError when the only copies are on this machine and hold something else now, NotFoundError when
+    they are gone.
+    """
+    copies = workspace.catalogue.replicas({record.sha256 for record in records})
+    for record in records:
+        mine = copies.get(record.sha256, [])
+        if mine and all(copy.site == HERE for copy in mine):
+            _check_here(workspace, record, mine)
+
+
+def _check_here(workspace: Workspace, record: FileRecord, copies: Sequence[ReplicaRecord]) -> None:
+    storage = workspace.storages[HERE]
+    name = f"dataset://{record.dataset}/{record.path}"
+    changed = ""
+    for copy in copies:
+        facts = storage.stat(copy.path)
+        if facts is None:
+            continue
+        if (facts.size_bytes, facts.modified_ns) == (copy.size_bytes, copy.modified_ns):
+            return
+        if storage.digest(copy.path).sha256 == record.sha256:
+            return
+        changed = copy.path
+    if changed:
+        raise IntegrityError(
+            f"{name} changed: {changed} no longer holds sha256 {record.sha256[:12]}… as the catalogue says. "
+            "Bring the old file back, or register the new one under another name with: convoy data add"
+        )
+    raise NotFoundError(f"{name} is gone: there is no {copies[0].path} any more")

@@ -1,0 +1,227 @@
+"""From a workflow file to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metadata.errors import InvalidInputError, InvalidWorkflowError, MiddlewareError, NotFoundError
+from orchestrator.bindings import Request, workflow_values
+from orchestrator.checks import Surroundings, check, sources
+from orchestrator.documents import Document, Problem, did_you_mean
+from orchestrator.images import DATASET, ImageRecord, chosen
+from orchestrator.layers import Layer, code_digest, load_layer
+from orchestrator.operations.images import known_images
+from orchestrator.operations.inputs import Given, find_files, given_values, type_of
+from orchestrator.operations.workspace import Workspace
+from orchestrator.planner import Knowledge
+from orchestrator.planner import plan as make_plan
+from orchestrator.plans import Plan, PlannedFile, load_plan
+from orchestrator.references import parse_reference
+from orchestrator.workflows import Workflow, WorkflowInput, load_workflow
+from staging.locations import DATASET_SCHEME, is_dataset
+from staging.routes import capabilities_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """A workflow in which nothing is wrong as far as can be told without touching data."""
+
+    workflow: Workflow
+    document: Document
+    layers: Mapping[str, Layer]
+    code_digests: Mapping[str, str]
+    values: Mapping[str, list[str]]
+    parameters: Mapping[str, Any]
+
+
+def plan(
+    workspace: Workspace,
+    workflow_file: Path,
+    *,
+    inputs: Given | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Plan:
+    """What a run of the workflow would do: where each step runs, what moves, and how long that takes.
+
+    Args:
+        workspace: The home with its sites and catalogue.
+        workflow_file: A YAML file.
+        inputs: Input name -> path, `dataset://...`, or a list of these; goes before what the file says.
+        parameters: Parameter name -> value; goes before what the file says.
+
+    Raises:
+        InvalidWorkflowError: The file is wrong; every fault is told with its line.
+        NotFoundError: The file or some data is not there.
+        IntegrityError: Some data is no longer what the catalogue says.
+        PolicyError: Restricted data would have to move.
+        PlanningError: No site fits a step.
+    """
+    checked = _checked(workspace, workflow_file, inputs or {}, parameters or {})
+    files = {name: _files(workspace, checked, name) for name in checked.workflow.inputs} | _literal_files(
+        workspace, checked
+    )
+    request = Request(
+        workflow=checked.workflow,
+        layers=checked.layers,
+        inputs=files,
+        parameters=checked.parameters,
+        code_digests=checked.code_digests,
+        document=checked.document.content,
+    )
+    images = _images(workspace, checked)
+    return make_plan(request, knowledge(workspace, checked.workflow.name, files, images=images))
+
+
+def saved_plan(workspace: Workspace, plan_file: Path) -> Plan:
+    """A plan that was saved, if it can still be carried out exactly.
+
+    Raises InvalidInputError when the file is no plan or names sites that are gone, NotFoundError or IntegrityError
+    when data are gone or changed since.
+    """
+    saved = load_plan(plan_file)
+    for step in saved.steps:
+        if not step.skipped:
+            workspace.site(step.site)
+    wanted = {file.sha256: file for files in saved.inputs.values() for file in files}
+    wanted |= {step.image_file.sha256: step.image_file for step in saved.steps if step.image_file}
+    copies = workspace.catalogue.replicas(wanted)
+    missing = [wanted[sha256].origin for sha256, found in copies.items() if not found]
+    if missing:
+        raise NotFoundError(f"{plan_file}: these inputs lie nowhere any more: {', '.join(missing)}; make a new plan")
+    for file in wanted.values():
+        if is_dataset(file.origin):
+            find_files(workspace, WorkflowInput(), [file.origin])
+    return saved
+
+
+def check_workflow(
+    workspace: Workspace,
+    workflow_file: Path,
+    *,
+    inputs: Given | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Workflow:
+    """The workflow, if nothing is wrong in it as far as can be told without touching data."""
+    return _checked(workspace, workflow_file, inputs or {}, parameters or {}).workflow
+
+
+def _checked(workspace: Workspace, path: Path, inputs: Given, parameters: Mapping[str, Any]) -> _Checked:
+    workflow, document = load_workflow(path)
+    _refuse_unknown("input", inputs, workflow.inputs)
+    _refuse_unknown("parameter", parameters, workflow.parameters)
+    layers, digests, problems = _layers(workflow)
+    values, unset = given_values(workflow, inputs)
+    settled = workflow_values(workflow, parameters)
+    around = Surroundings(
+        workflow=workflow,
+        layers=layers,
+        input_types={name: type_of(row, values[name]) for name, row in workflow.inputs.items()},
+        sites=workspace.site_file.sites,
+        parameters=settled,
+    )
+    document.refuse([*problems, *unset, *check(around)], InvalidWorkflowError)
+    return _Checked(
+        workflow=workflow, document=document, layers=layers, code_digests=digests, values=values, parameters=settled
+    )
+
+
+def _refuse_unknown(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in known:
+            raise InvalidInputError(f"the workflow has no {kind} {name!r}{did_you_mean(name, known)}")
+
+
+def _layers(workflow: Workflow) -> tuple[dict[str, Layer], dict[str, str], list[Problem]]:
+    layers: dict[str, Layer] = {}
+    digests: dict[str, str] = {}
+    problems = []
+    for name, step in workflow.steps.items():
+        if step.usecase is None:
+            continue
+        try:
+            layers[step.usecase], usecase = load_layer(step.usecase)
+            digests[usecase.name] = digests.get(usecase.name) or code_digest(usecase.folder)
+        except MiddlewareError as error:
+            problems.append(Problem(place=("steps", name, "usecase"), message=error.message))
+    return layers, digests, problems
+
+
+def _files(workspace: Workspace, checked: _Checked, name: str) -> tuple[PlannedFile, ...]:
+    """An input's files; what is wrong with them is told with the place of the input."""
+    return _located(workspace, checked, checked.workflow.inputs[name], checked.values[name], ("inputs", name))
+
+
+def _literal_files(workspace: Workspace, checked: _Checked) -> dict[str, tuple[PlannedFile, ...]]:
+    """The data that steps name themselves as `dataset://...`."""
+    found = {}
+    for name, step in checked.workflow.steps.items():
+        texts = [text for binding in step.inputs.values() for text in sources(binding)]
+        texts += [text for text in step.scatter.values() if isinstance(text, str)]
+        for text in texts:
+            if parse_reference(text) is None and is_dataset(text):
+                found[text] = _located(workspace, checked, WorkflowInput(), [text], ("steps", name))
+    return found
+
+
+def _located(
+    workspace: Workspace, checked: _Checked, declared: WorkflowInput, values: list[str], place: tuple[str, str]
+) -> tuple[PlannedFile, ...]:
+    try:
+        return find_files(workspace, declared, values)
+    except MiddlewareError as error:
+        error.args = (f"{checked.document.position(place)}: {error.message}",)
+        error.message = error.args[0]
+        raise
+
+
+def _images(workspace: Workspace, checked: _Checked) -> dict[str, PlannedFile]:
+    """The SIF of each image that a step names; names that mean none yet are left out."""
+    known = known_images(workspace)
+    wanted = {step.image for step in checked.workflow.steps.values()} | {row.image for row in checked.layers.values()}
+    found = {}
+    for name in wanted - {None}:
+        with suppress(NotFoundError, InvalidInputError):
+            found[str(name)] = planned_image(chosen(str(name), known))
+    return found
+
+
+def planned_image(image: ImageRecord) -> PlannedFile:
+    """The image as a file that a step needs."""
+    origin = f"{DATASET_SCHEME}{DATASET}/{image.path}"
+    return PlannedFile(name=f"{image.name}.sif", sha256=image.sha256, size_bytes=image.size_bytes, origin=origin)
+
+
+def knowledge(
+    workspace: Workspace,
+    workflow_name: str,
+    files: Mapping[str, tuple[PlannedFile, ...]],
+    *,
+    images: Mapping[str, PlannedFile] | None = None,
+) -> Knowledge:
+    """What is known of data, sites, links and images now."""
+    catalogue = workspace.catalogue
+    hashes = {file.sha256 for some in files.values() for file in some}
+    hashes |= {file.sha256 for file in (images or {}).values()}
+    copies = catalogue.replicas(hashes)
+    sizes = {key: row for key, row in catalogue.output_sizes().items() if key[0] == workflow_name}
+    return Knowledge(
+        sites=workspace.site_file.sites,
+        endpoints={name: storage.endpoint for name, storage in workspace.storages.items()},
+        movers=capabilities_of(workspace.movers),
+        replicas={
+            sha256: frozenset(copy.site for copy in rows if copy.site in workspace.storages)
+            for sha256, rows in copies.items()
+        },
+        policies=catalogue.policies(hashes),
+        measured=workspace.measured_rates(),
+        declared=workspace.site_file.declared_rates(),
+        task_seconds={
+            (step, site): s for (run, step, site), s in catalogue.durations().items() if run == workflow_name
+        },
+        images=images or {},
+        output_bytes={(key[1], output): size for key, row in sizes.items() for output, size in row.items()},
+    )

@@ -1,0 +1,103 @@
+"""What the operations share: the database and the sites, opened when they are first needed."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Self
+
+from sqlalchemy import Engine
+
+from metadata.catalogue import Catalogue
+from metadata.database import open_database
+from metadata.errors import InvalidInputError, NotFoundError
+from metadata.history import History
+from metadata.journal import Journal
+from orchestrator.documents import did_you_mean
+from orchestrator.ports import SiteSettings
+from orchestrator.registry import load, open_movers, open_storage
+from orchestrator.settings import HERE, Settings, find_settings
+from orchestrator.sites import Site, SiteFile, Slots, load_sites
+from staging.ports import Mover, Storage
+from staging.routes import Rate
+
+
+class Workspace:
+    """One home: its database and its sites. Use it in a `with` block."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or find_settings()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "database" in self.__dict__:
+            self.database.dispose()
+
+    @cached_property
+    def database(self) -> Engine:
+        """The open database, its tables up to date."""
+        return open_database(self.settings.database_url)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The catalogue in it."""
+        return Catalogue(self.database)
+
+    @cached_property
+    def history(self) -> History:
+        """Its runs, for reading."""
+        return History(self.database)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Its runs, for the engine."""
+        return Journal(self.database)
+
+    @cached_property
+    def site_file(self) -> SiteFile:
+        """The sites; one embedded site named `local` where no file says otherwise."""
+        if not self.settings.sites_file.exists():
+            return self._embedded()
+        sites = load_sites(self.settings.sites_file)
+        if HERE in sites.sites:
+            raise InvalidInputError(
+                f"{self.settings.sites_file}: no site can be named {HERE!r}: that is this machine as a place for data"
+            )
+        return sites
+
+    def _embedded(self) -> SiteFile:
+        workdir = str(self.settings.home / "sites" / "local")
+        slots = Slots(cpus=os.cpu_count() or 1)
+        return SiteFile(sites={"local": Site(description="this machine", workdir=workdir, slots=slots)})
+
+    def site(self, name: str) -> Site:
+        """The site with this name. Raises NotFoundError with what was meant."""
+        sites = self.site_file.sites
+        if name not in sites:
+            raise NotFoundError(f"there is no site {name!r}{did_you_mean(name, sites)}", site=name)
+        return sites[name]
+
+    @cached_property
+    def storages(self) -> dict[str, Storage]:
+        """Every place for data: the sites, and this machine as `here`."""
+        places = {name: open_storage(name, site) for name, site in self.site_file.sites.items()}
+        here = SiteSettings(name=HERE, workdir=PurePosixPath(self.settings.home))
+        return {HERE: load("storages", "posix")(here), **places}
+
+    @cached_property
+    def movers(self) -> dict[str, Mover]:
+        """Every mover that can be used here."""
+        return open_movers()
+
+    def measured_rates(self) -> dict[tuple[str, str], Rate]:
+        """What earlier transfers told about links."""
+        return {
+            pair: Rate(
+                bytes_per_s=rate.bytes_per_s,
+                basis=f"measured {rate.count} times" if rate.count > 1 else "measured once",
+            )
+            for pair, rate in self.catalogue.link_rates().items()
+        }

@@ -1,0 +1,109 @@
+"""Finds adapters by name. The only place that loads them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import adapters
+from metadata.errors import AdapterUnavailableError
+from orchestrator.command_line import CommandLineExecutor
+from orchestrator.documents import did_you_mean
+from orchestrator.ports import CommandRunner, ContainerRuntime, JobExecutor, SiteSettings
+from orchestrator.sites import Site
+from staging.ports import Mover, Storage
+
+Kind = Literal["executors", "schedulers", "runners", "storages", "movers", "containers"]
+
+
+def names(kind: Kind) -> list[str]:
+    """The adapters of a kind, without loading any: the files of their folder, and what other packages offer."""
+    return sorted(_ours(kind) | {point.name for point in entry_points(group=f"convoy.{kind}")})
+
+
+@cache
+def _ours(kind: Kind) -> frozenset[str]:
+    package = importlib.import_module(f"{adapters.__name__}.{kind}")
+    return frozenset(module.name for module in pkgutil.iter_modules(package.__path__) if module.name[0] != "_")
+
+
+def load(kind: Kind, name: str) -> Any:
+    """The adapter's class. Raises AdapterUnavailableError when it is unknown or its library is missing."""
+    if name not in _ours(kind):
+        # Asking every installed package what it offers takes a tenth of a second: only for what is not ours.
+        for point in entry_points(group=f"convoy.{kind}", name=name):
+            return point.load()
+        known = names(kind)
+        raise AdapterUnavailableError(f"there is no adapter {name!r} among the {kind}{did_you_mean(name, known)}")
+    try:
+        return importlib.import_module(f"{adapters.__name__}.{kind}.{name}").ADAPTER
+    except ModuleNotFoundError as error:
+        message = f"the adapter {kind}/{name} needs {error.name}, which is not installed: pip install {error.name}"
+        raise AdapterUnavailableError(message) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSite:
+    """A site with its adapters, ready for use."""
+
+    name: str
+    settings: SiteSettings
+    executor: JobExecutor
+    storage: Storage
+    container: ContainerRuntime
+
+
+def open_site(name: str, site: Site) -> OpenSite:
+    """The site's adapters. Raises AdapterUnavailableError, or InvalidSiteError for options that they do not take."""
+    return OpenSite(
+        name=name,
+        settings=settings_of(name, site, site.executor.options),
+        executor=_open_executor(name, site),
+        storage=open_storage(name, site),
+        container=load("containers", site.container.type)(settings_of(name, site, site.container.options)),
+    )
+
+
+def _open_executor(name: str, site: Site) -> JobExecutor:
+    settings = settings_of(name, site, site.executor.options)
+    if site.scheduler is None:
+        executor: JobExecutor = load("executors", site.executor.type)(settings)
+        return executor
+    scheduler = load("schedulers", site.scheduler.type)(**site.scheduler.options)
+    return CommandLineExecutor(settings, scheduler, open_runner(name, site))
+
+
+def open_runner(name: str, site: Site) -> CommandRunner:
+    """How commands get to the site."""
+    runner: CommandRunner = load("runners", site.runner.type)(site=name, options=site.runner.options)
+    return runner
+
+
+def open_storage(name: str, site: Site) -> Storage:
+    """The site's file system alone."""
+    settings = settings_of(name, site, {**site.runner.options, **site.storage.options})
+    storage: Storage = load("storages", site.storage.type)(settings, open_runner(name, site))
+    return storage
+
+
+def open_movers() -> dict[str, Mover]:
+    """Every mover that can be used on this machine."""
+    return {name: load("movers", name)() for name in sorted(_ours("movers"))}
+
+
+def settings_of(name: str, site: Site, options: dict[str, Any]) -> SiteSettings:
+    """The site's description as its adapters need it."""
+    return SiteSettings(
+        name=name,
+        workdir=PurePosixPath(site.workdir),
+        cpus=site.slots.cpus,
+        memory=site.slots.memory,
+        gpus=site.slots.gpus,
+        environment=site.environment,
+        options=options,
+    )

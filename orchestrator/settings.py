@@ -1,0 +1,54 @@
+"""Where Convoy keeps its things: read once, at the edge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+HERE = "here"
+"""The name of this machine as a place for data. It runs no steps unless a site says so."""
+
+HOME_FOLDER = ".convoy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every operation needs to know."""
+
+    home: Path
+    """The folder of the database, the site file, reports and the embedded sites' data."""
+    database_url: str
+    sites_file: Path
+    """It need not exist: without it there is one embedded site named `local`."""
+
+
+def find_settings(
+    *,
+    home: Path | None = None,
+    sites_file: Path | None = None,
+    database_url: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+) -> Settings:
+    """The settings: what was said, else CONVOY_HOME, CONVOY_SITES and CONVOY_DATABASE, else what is found.
+
+    The home is the nearest `.convoy` in this folder or above it, else the user's own data folder.
+    """
+    found = home or _path(environment.get("CONVOY_HOME")) or _nearest(folder or Path.cwd())
+    found = (found or Path(platformdirs.user_data_dir("convoy"))).expanduser().resolve()
+    url = database_url or environment.get("CONVOY_DATABASE") or f"sqlite:///{found / 'convoy.db'}"
+    sites = sites_file or _path(environment.get("CONVOY_SITES")) or found / "sites.yaml"
+    return Settings(home=found, database_url=url, sites_file=sites)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _nearest(folder: Path) -> Path | None:
+    places = (parent / HOME_FOLDER for parent in (folder, *folder.parents))
+    return next((place for place in places if place.is_dir()), None)

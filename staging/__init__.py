@@ -1,0 +1,1 @@
+"""Bytes from place to place, and proof that they arrived."""

@@ -1,0 +1,61 @@
+"""Where data is: a path at a site, or a name in the catalogue. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from metadata.errors import InvalidInputError
+
+DATASET_SCHEME = "dataset://"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Location:
+    """A path at a site."""
+
+    site: str
+    path: str
+    """Absolute, as the site sees it."""
+
+    def __str__(self) -> str:
+        return f"site://{self.site}{self.path}"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class DatasetName:
+    """A dataset, or one file in it: `dataset://camelyon17/patient_004_node_4.tif`."""
+
+    dataset: str
+    path: str = ""
+    """Relative to the dataset; empty for the whole dataset."""
+
+    def __str__(self) -> str:
+        return f"{DATASET_SCHEME}{self.dataset}/{self.path}".rstrip("/")
+
+
+def store_path(workdir: PurePosixPath, sha256: str) -> PurePosixPath:
+    """Where a site keeps content that was brought there: by its hash, so that equal content lies there once."""
+    return workdir / "data" / sha256[:2] / sha256
+
+
+def parse_dataset(text: str) -> DatasetName:
+    """The dataset name in `text`. Raises InvalidInputError for anything that leaves the dataset.
+
+    >>> parse_dataset("dataset://camelyon17/a/b.tif").path
+    'a/b.tif'
+    """
+    if not text.startswith(DATASET_SCHEME):
+        raise InvalidInputError(f"{text!r} is not a dataset name; write dataset://name or dataset://name/path")
+    dataset, _, path = text.removeprefix(DATASET_SCHEME).partition("/")
+    if not dataset:
+        raise InvalidInputError(f"{text!r} names no dataset; write dataset://name or dataset://name/path")
+    if path and (posixpath.isabs(path) or ".." in path.split("/")):
+        raise InvalidInputError(f"{text!r} leaves its dataset; only relative paths without '..' are allowed")
+    return DatasetName(dataset=dataset, path=path)
+
+
+def is_dataset(text: str) -> bool:
+    """True when `text` is written as a dataset name."""
+    return text.startswith(DATASET_SCHEME)

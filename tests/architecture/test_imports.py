@@ -1,0 +1,87 @@
+"""Who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.test_budgets import ROOT, modules
+
+ALLOWED = {
+    "orchestrator.jobs", "orchestrator.ports", "orchestrator.scripts", "staging.locations", "staging.manifest", "staging.ports",
+    "metadata.errors",
+}  # fmt: skip
+"""What adapters may know of the rest of the house."""
+
+OURS = ("adapters", "orchestrator", "staging", "metadata", "usecases")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of ours that a module imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide who is imported"
+            names = [node.module or ""]
+        yield from (name for name in names if name.split(".")[0] in OURS)
+
+
+def adapter_of(module: str) -> str:
+    """The adapter that a module belongs to: `adapters.schedulers.slurm`."""
+    return ".".join(module.split(".")[:3])
+
+
+def test_the_contracts_of_the_project_file_are_kept() -> None:
+    """Floors, faces above verbs, adapters apart, use cases alone."""
+    program = Path(sys.executable).with_name("lint-imports")
+    if not program.exists():
+        pytest.skip("import-linter is not installed")
+    answer = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
+
+
+def foreign(path: Path) -> set[str]:
+    """What an adapter's module imports of others. Private modules of its kind, which begin with `_`, are its own."""
+    mine = adapter_of(".".join(path.with_suffix("").parts))
+    kind = ".".join(mine.split(".")[:2])
+    names = imported(ROOT / path)
+    return {
+        name
+        for name in names
+        if name not in {*ALLOWED, kind} and adapter_of(name) != mine and not name.startswith(f"{kind}._")
+    }
+
+
+def test_an_adapter_knows_ports_and_words_and_no_other_adapter() -> None:
+    """One file is one outside system."""
+    assert {str(path): names for path in modules("adapters") if (names := foreign(path))} == {}
+
+
+def test_a_use_case_knows_only_itself() -> None:
+    """It runs without the platform, inside an image and out of it."""
+    found = {str(path): set(imported(ROOT / path)) for path in modules("usecases")}
+    allowed = {path: (".".join(Path(path).parts[:2]), "usecases") for path in found}
+    assert {
+        path: rest
+        for path, names in found.items()
+        if (rest := {n for n in names if not n.startswith(allowed[path][0]) and n != "usecases"})
+    } == {}
+
+
+def test_importing_the_command_line_brings_no_heavy_library() -> None:
+    """Every `convoy ls` would wait for it."""
+    script = "import sys, orchestrator.faces.cli.main; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+    assert (
+        loaded & {"tensorflow", "numpy", "scipy", "h5py", "matplotlib", "paramiko", "fabric", "alembic", "rocrate"}
+        == set()
+    )

@@ -1,0 +1,159 @@
+"""What every mover promises."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, TransferInterruptedError
+from staging.ports import FileDigest, MoveRequest, MoveResult
+from tests.contract.movers.conftest import Way
+from tests.contract.storages.small_disk import small_disk
+
+ODD_NAMES = ["a b", "-n", "it's", '"', "$(id)", "*", "a\nb", "a\\b", "é ü 漢", " end "]
+BIG = os.urandom(1 << 20) * 5
+"""More than two blocks of any mover."""
+
+
+def request_of(way: Way, source: Path, partial: Path) -> MoveRequest:
+    """One file from here to there."""
+    size = source.stat().st_size if source.is_file() else 0
+    return MoveRequest(
+        source=way.source,
+        source_path=str(source),
+        destination=way.destination,
+        partial_path=str(partial),
+        size_bytes=size,
+    )
+
+
+def moved(way: Way, source: Path, partial: Path, told: list[int] | None = None) -> MoveResult:
+    """What the mover did."""
+    told = told if told is not None else []
+    return way.mover.move(request_of(way, source, partial), progress=told.append)
+
+
+def check_digest(result: MoveResult, content: bytes) -> None:
+    """A mover that hashes must be right; one that does not leaves it to others."""
+    if result.digest is not None:
+        assert result.digest == FileDigest(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\r\n\xff", BIG], ids=len)
+def test_all_bytes_of_the_source_lie_at_the_partial_path(way: Way, tmp_path: Path, content: bytes) -> None:
+    """And nowhere else: the final name is given by others."""
+    source, partial = tmp_path / "source", tmp_path / "new/folder/file.part"
+    source.write_bytes(content)
+    result = moved(way, source, partial)
+    assert partial.read_bytes() == content
+    assert os.listdir(partial.parent) == ["file.part"]
+    assert result.bytes_moved == len(content)
+    check_digest(result, content)
+
+
+def test_progress_only_grows_and_ends_at_the_size(way: Way, tmp_path: Path) -> None:
+    """It counts what lies at the destination, also after a resume."""
+    (tmp_path / "source").write_bytes(BIG)
+    (tmp_path / "part").write_bytes(BIG[:1000])
+    told: list[int] = []
+    moved(way, tmp_path / "source", tmp_path / "part", told)
+    assert told == sorted(told)
+    assert told[-1] == len(BIG)
+    assert len(told) > 1
+
+
+@pytest.mark.parametrize("present", [1, 4 << 20, len(BIG)])
+def test_a_partial_file_is_gone_on_with(way: Way, tmp_path: Path, present: int) -> None:
+    """Only what was missing travels."""
+    if not way.mover.capabilities.resumes:
+        pytest.skip("it does not resume")
+    (tmp_path / "source").write_bytes(BIG)
+    (tmp_path / "part").write_bytes(BIG[:present])
+    result = moved(way, tmp_path / "source", tmp_path / "part")
+    assert result.bytes_moved == len(BIG) - present
+    assert (tmp_path / "part").read_bytes() == BIG
+    check_digest(result, BIG)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [b"z" * 1000, BIG + b"too long", b"z" * (len(BIG) + 1)],
+    ids=["other bytes", "too long", "too long and other"],
+)
+def test_a_wrong_partial_file_is_never_said_to_be_right(way: Way, tmp_path: Path, wrong: bytes) -> None:
+    """Either it is mended, or its true digest tells."""
+    (tmp_path / "source").write_bytes(BIG)
+    (tmp_path / "part").write_bytes(wrong)
+    result = moved(way, tmp_path / "source", tmp_path / "part")
+    check_digest(result, (tmp_path / "part").read_bytes())
+    assert (tmp_path / "part").stat().st_size == len(BIG)
+
+
+def test_a_copy_that_breaks_off_leaves_its_beginning_for_the_next_try(way: Way, tmp_path: Path) -> None:
+    """The transfer engine breaks off by raising out of `progress`."""
+    (tmp_path / "source").write_bytes(BIG)
+
+    def stop(done: int) -> None:
+        raise TransferInterruptedError(f"after {done}")
+
+    with pytest.raises(TransferInterruptedError):
+        way.mover.move(request_of(way, tmp_path / "source", tmp_path / "part"), progress=stop)
+    present = (tmp_path / "part").read_bytes()
+    assert len(present) < len(BIG)
+    assert BIG.startswith(present)
+    result = moved(way, tmp_path / "source", tmp_path / "part")
+    assert result.bytes_moved <= len(BIG)
+    assert (tmp_path / "part").read_bytes() == BIG
+
+
+def test_a_file_of_any_name_is_moved(way: Way, tmp_path: Path) -> None:
+    """No name means anything to a shell, neither that of a file nor that of a folder."""
+    names = Path(*ODD_NAMES)
+    source, partial = tmp_path / "from" / names, tmp_path / "to" / names
+    source.parent.mkdir(parents=True)
+    source.write_bytes(b"content")
+    moved(way, source, partial)
+    assert partial.read_bytes() == b"content"
+
+
+def test_a_file_with_holes_arrives_with_its_zeros(way: Way, tmp_path: Path) -> None:
+    """Whether the holes are kept is the file system's affair."""
+    with (tmp_path / "source").open("wb") as file:
+        file.truncate(5_000_000)
+        file.seek(2_000_000)
+        file.write(b"island")
+    moved(way, tmp_path / "source", tmp_path / "part")
+    assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+def test_a_source_that_is_gone_is_told_with_its_path_and_its_site(way: Way, tmp_path: Path) -> None:
+    """Nothing is left that could be taken for a file."""
+    with pytest.raises(NotFoundError) as caught:
+        moved(way, tmp_path / "absent", tmp_path / "part")
+    assert str(tmp_path / "absent") in str(caught.value)
+    assert "agh" in str(caught.value)
+    assert not (tmp_path / "part").exists() or (tmp_path / "part").stat().st_size == 0
+
+
+def test_a_full_destination_is_told_with_its_site_and_what_to_do(way: Way, tmp_path: Path) -> None:
+    """Trying again would not help."""
+    (tmp_path / "source").write_bytes(BIG)
+    with small_disk(tmp_path / "disk", size_bytes=2 << 20) as disk:
+        with pytest.raises(NoSpaceError) as caught:
+            moved(way, tmp_path / "source", disk / "part")
+        assert caught.value.site == "lrz"
+        assert "convoy retry" in str(caught.value)
+
+
+def test_a_folder_cannot_be_moved_and_a_folder_is_not_overwritten(way: Way, tmp_path: Path) -> None:
+    """Both are told in our words."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "source").write_bytes(b"x")
+    with pytest.raises(MiddlewareError):
+        moved(way, tmp_path / "folder", tmp_path / "part")
+    with pytest.raises(MiddlewareError):
+        moved(way, tmp_path / "source", tmp_path / "folder")
+    assert os.listdir(tmp_path / "folder") == []

@@ -1,0 +1,25 @@
+"""Every storage that the registry knows, each over a folder that the test sees past it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from metadata.errors import AdapterUnavailableError
+from orchestrator.ports import SiteSettings
+from orchestrator.registry import load, names
+from staging.ports import Storage
+
+
+@pytest.fixture(params=names("storages"))
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    """Each storage in turn; commands are run on this machine."""
+    try:
+        adapter = load("storages", request.param)
+    except AdapterUnavailableError as error:
+        pytest.skip(str(error))
+    runner = load("runners", "local")(site="toy", options={})
+    yield adapter(SiteSettings(name="toy", workdir=PurePosixPath(tmp_path)), runner)
+    runner.close()

@@ -1,0 +1,155 @@
+"""What every storage promises."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError
+from staging.ports import FileDigest, Storage
+from tests.contract.storages.small_disk import small_disk
+
+ODD_NAMES = ["plain", "a b", "-n", "--", "it's", '"', "$(id)", "*", "a\nb", "a\\b", "é ü 漢", " end ", "~", "%s"]
+
+
+def test_a_file_has_its_size_its_time_and_its_inode(storage: Storage, tmp_path: Path) -> None:
+    """A change of any shows that the file is another one."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    os.utime(path, ns=(10**18 + 1, 10**18 + 123456789))
+    facts = storage.stat(str(path))
+    assert facts is not None
+    assert (facts.size_bytes, facts.modified_ns, facts.inode) == (7, 10**18 + 123456789, path.stat().st_ino)
+
+
+def test_what_is_not_there_has_no_facts(storage: Storage, tmp_path: Path) -> None:
+    """Neither has what would lie below a file, nor a link to nothing."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("nowhere")
+    assert [storage.stat(str(tmp_path / name)) for name in ("absent", "absent/deeper", "file/below", "link")] == [
+        None
+    ] * 4
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\0\r\n\xff" * 1000, bytes(3_000_001)], ids=len)
+def test_a_digest_is_that_of_the_content(storage: Storage, tmp_path: Path, content: bytes) -> None:
+    """Empty and sparse files too."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert storage.digest(str(path)) == FileDigest(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_file_of_any_name_is_written_read_renamed_and_removed(storage: Storage, tmp_path: Path, name: str) -> None:
+    """No name means anything to a shell."""
+    first, second = str(tmp_path / "folder" / name), str(tmp_path / "other" / name)
+    storage.write(first, b"\0content\xff\n")
+    assert storage.read(first) == b"\0content\xff\n"
+    assert storage.stat(first) is not None
+    assert storage.digest(first).size_bytes == 10
+    storage.rename(first, second)
+    assert (Path(first).exists(), Path(second).read_bytes()) == (False, b"\0content\xff\n")
+    assert list(storage.files_below(str(tmp_path / "other"))) == [name]
+    storage.remove(second)
+    assert os.listdir(tmp_path / "other") == []
+
+
+def test_a_written_file_replaces_another_and_leaves_nothing_beside_it(storage: Storage, tmp_path: Path) -> None:
+    """A reader sees the old file or the new one."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a much longer content")
+    storage.write(str(path), b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(None, b"0123456789"), (4, b"6789"), (10, b"0123456789"), (99, b"0123456789"), (0, b"")]
+)
+def test_the_end_of_a_file_can_be_read_alone(
+    storage: Storage, tmp_path: Path, limit: int | None, expected: bytes
+) -> None:
+    """The last words of a log are worth most."""
+    (tmp_path / "file").write_bytes(b"0123456789")
+    assert storage.read(str(tmp_path / "file"), limit_bytes=limit) == expected
+
+
+def test_every_regular_file_below_a_folder_is_found(storage: Storage, tmp_path: Path) -> None:
+    """Sorted; links to folders are not followed, so that no circle can trap it."""
+    for name in ("b", "a/2", "a/1", "a/deep/er/x", ".hidden"):
+        (tmp_path / "top" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "top" / name).write_bytes(b"")
+    (tmp_path / "top/a/circle").symlink_to(tmp_path / "top")
+    (tmp_path / "top/empty").mkdir()
+    assert list(storage.files_below(str(tmp_path / "top"))) == [".hidden", "a/1", "a/2", "a/deep/er/x", "b"]
+    assert list(storage.files_below(str(tmp_path / "top/b"))) == ["b"]
+
+
+def test_a_link_to_a_file_is_a_file(storage: Storage, tmp_path: Path) -> None:
+    """Collections of slides are often folders of links."""
+    (tmp_path / "store").write_bytes(b"content")
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/slide.tif").symlink_to(tmp_path / "store")
+    assert list(storage.files_below(str(tmp_path / "top"))) == ["slide.tif"]
+    assert storage.digest(str(tmp_path / "top/slide.tif")).size_bytes == 7
+
+
+@pytest.mark.parametrize("verb", ["digest", "read", "files_below", "rename"])
+def test_what_is_not_there_is_told_with_its_path_and_site(storage: Storage, tmp_path: Path, verb: str) -> None:
+    """So that a person can go and look."""
+    path = str(tmp_path / "absent")
+    with pytest.raises(NotFoundError) as caught:
+        getattr(storage, verb)(path, *([path + "2"] if verb == "rename" else []))
+    assert path in str(caught.value)
+    assert caught.value.site == "toy"
+
+
+def test_a_removed_folder_is_gone_with_all_in_it_and_what_is_linked_stays(storage: Storage, tmp_path: Path) -> None:
+    """Twice is no error."""
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "keep/file").write_bytes(b"")
+    (tmp_path / "gone/deep").mkdir(parents=True)
+    (tmp_path / "gone/deep/link").symlink_to(tmp_path / "keep")
+    storage.remove(str(tmp_path / "gone"))
+    storage.remove(str(tmp_path / "gone"))
+    assert os.listdir(tmp_path) == ["keep"]
+    assert (tmp_path / "keep/file").exists()
+
+
+def test_a_link_is_removed_and_not_what_it_points_to(storage: Storage, tmp_path: Path) -> None:
+    """A link to a folder is a link."""
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "keep")
+    storage.remove(str(tmp_path / "link"))
+    assert os.listdir(tmp_path) == ["keep"]
+
+
+def test_room_is_counted_where_a_path_will_lie(storage: Storage, tmp_path: Path) -> None:
+    """Its folders need not be there yet."""
+    with small_disk(tmp_path / "disk", size_bytes=4 << 20):
+        assert 3 << 20 < storage.free_bytes(str(tmp_path / "disk/not/yet/there")) <= 4 << 20
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_file_and_nothing_else(storage: Storage, tmp_path: Path) -> None:
+    """With what to do."""
+    with small_disk(tmp_path / "disk", size_bytes=1 << 20) as disk:
+        storage.write(str(disk / "file"), b"old")
+        with pytest.raises(NoSpaceError, match="no room left") as caught:
+            storage.write(str(disk / "file"), bytes(2 << 20))
+        assert "convoy retry" in str(caught.value)
+        assert (os.listdir(disk), (disk / "file").read_bytes()) == (["file"], b"old")
+
+
+def test_what_cannot_be_done_is_an_error_of_ours(storage: Storage, tmp_path: Path) -> None:
+    """No exception of the operating system gets out."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(MiddlewareError):
+        storage.write(str(tmp_path / "file/below"), b"")
+    with pytest.raises(MiddlewareError):
+        storage.read(str(tmp_path / "folder"))
+    with pytest.raises(MiddlewareError):
+        storage.rename(str(tmp_path / "file"), str(tmp_path / "folder"))

@@ -1,0 +1,5 @@
+from tests.unit.metadata import migrations_suite as suite
+
+
+class TestMigrations(suite.MigrationTests):
+    pass

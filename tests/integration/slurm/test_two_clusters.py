@@ -1,0 +1,118 @@
+"""Workflows across two real clusters."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.slurm.conftest import Clusters
+from tests.testbed.fixtures import wait_until
+
+ACROSS = """\
+name: across
+steps:
+  greet:
+    scatter: {n: {range: 20}}
+    command: "echo x >> {counters}/greet-{{with.n}}; echo hello {{with.n}} from $SLURM_CLUSTER_NAME > greeting.txt"
+    outputs: {greeting: greeting.txt}
+    at: agh
+  gather:
+    command: "echo x >> {counters}/gather; cat {{inputs.greetings}} > all.txt; echo gpus=$CUDA_VISIBLE_DEVICES >> all.txt"
+    in: {greetings: greet.greeting}
+    outputs: {all: all.txt}
+    resources: {gpus: 1}
+    at: {labels: [gpu]}
+outputs: {all: gather.all}
+"""
+
+SLOW = """\
+name: slow
+steps:
+  wait:
+    scatter: {n: {range: 8}}
+    command: "echo x >> {counters}/wait-{{with.n}}; sleep 2; echo {{with.n}} > done.txt"
+    outputs: {done: done.txt}
+    at: agh
+"""
+ONCE_EACH = {f"wait-{n}": 1 for n in range(8)}
+
+
+def test_a_site_is_tried_for_real(clusters: Clusters) -> None:
+    """Login, storage, room and a job."""
+    answer = clusters.run("site", "test", "agh", "--json")
+    assert answer.returncode == 0, answer.stderr
+    assert all(finding["good"] for finding in json.loads(answer.stdout))
+
+
+def test_a_scatter_is_one_array_and_its_results_cross_to_the_other_cluster(clusters: Clusters, tmp_path) -> None:
+    """Twenty tasks need one sbatch; the second cluster's GPU is given to the step that asks for it."""
+    answer = clusters.run("run", clusters.write(ACROSS))
+    assert answer.returncode == 0, answer.stderr
+    record = clusters.record()
+    ids = {task.last.native_id.split("_")[0] for task in record.steps[0].tasks}
+    assert len(ids) == 1
+    assert clusters.starts("agh") == {f"greet-{n}": 1 for n in range(20)}
+    assert clusters.run("data", "get", f"dataset://{record.id}/gather/0/all.txt", "--output", tmp_path).returncode == 0
+    lines = (tmp_path / "all.txt").read_text().splitlines()
+    assert lines == [*(f"hello {n} from agh" for n in range(20)), "gpus=0"]
+    assert {(row.source_site, row.destination_site, row.state) for row in record.transfers} == {
+        ("agh", "lrz", "COMPLETED")
+    }
+
+
+def test_a_submission_that_was_accepted_but_not_answered_is_found(
+    clusters: Clusters, lying_sbatch: Callable[[str, int], None]
+) -> None:
+    """`Socket timed out` although the job was accepted: the token finds it, and nothing is submitted again."""
+    lying_sbatch("agh", 1)
+    answer = clusters.run("run", clusters.write(SLOW))
+    assert answer.returncode == 0, answer.stderr
+    assert clusters.starts("agh") == ONCE_EACH
+    kinds = [event.kind for event in clusters.record().events]
+    assert "site.silent" in kinds
+    assert "task.found" in kinds
+
+
+@pytest.mark.parametrize("moment", [0.5, 1.5, 3.0])
+def test_a_killed_engine_finds_its_jobs_again(clusters: Clusters, moment: float) -> None:
+    """Before, during and after the submission."""
+    engine = clusters.start("run", clusters.write(SLOW))
+    wait_until((clusters.home / "convoy.db").exists, within_s=20)
+    time.sleep(moment)  # the moment is what is tested
+    os.kill(engine.pid, signal.SIGKILL)
+    engine.wait()
+    if not clusters.run("ls", "--json").stdout.strip().startswith("[]"):
+        answer = clusters.run("resume")
+        assert answer.returncode == 0, answer.stderr
+        assert clusters.starts("agh") == ONCE_EACH
+
+
+@pytest.mark.parametrize("fault", [("cut", 5), ("kill-sshd", 3), ("restart-slurmctld", 3), ("drop-sessions",)])
+def test_a_fault_while_jobs_run_costs_nothing(clusters: Clusters, fault: tuple) -> None:
+    """The link, the SSH daemon, the controller or the sessions go away for a while."""
+    engine = clusters.start("run", clusters.write(SLOW))
+    site = clusters.sites["agh"]
+    wait_until(lambda: clusters.run("ls", "--json").stdout.count("QUEUED") or _begun(clusters), within_s=30)
+    site.fault(*fault)
+    assert engine.wait(timeout=180) == 0
+    assert clusters.record().state == "COMPLETED"
+    assert clusters.starts("agh") == ONCE_EACH
+
+
+def _begun(clusters: Clusters) -> bool:
+    return bool(clusters.sites["agh"].execute("/bin/sh", "-c", f"ls {clusters.workdir}/counters").strip())
+
+
+def test_cancel_ends_the_jobs_at_the_site(clusters: Clusters) -> None:
+    """And the journal says so."""
+    engine = clusters.start("run", clusters.write(SLOW.replace("sleep 2", "sleep 600")))
+    wait_until(lambda: _begun(clusters), within_s=40, what="the first job")
+    assert clusters.run("cancel", clusters.record().id).returncode in (0, 1)
+    engine.wait(timeout=60)
+    assert clusters.record().state == "CANCELED"
+    wait_until(lambda: "sleep 600" not in clusters.sites["agh"].execute("ps", "-ef"), within_s=30)

@@ -1,0 +1,366 @@
+"""Asks a real Slurm the scheduler adapter's questions and keeps the answers.
+
+    python tests/recordings/record.py slurm-24.11 ssh -F CONFIG agh
+    python tests/recordings/record.py slurm-22.05 '--root=ssh root@old' ssh old
+
+The words after the folder reach a shell at the site; the account must be allowed to submit. With a root's shell it
+does to a cluster of your own what only root can. Without any words, old answers are read again. A new recording holds
+what the parsers made of it as `expected`: read it, it is a claim. The folder's README says what was set up before.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from adapters.schedulers.pbs import PbsScheduler
+from adapters.schedulers.slurm import SlurmScheduler
+from metadata.errors import MiddlewareError, TransientError
+from orchestrator.jobs import JobAttributes, JobSpec, NativeId, ResourceSpec, Token
+from orchestrator.ports import Argv, CommandResult
+
+HERE = Path(__file__).parent
+DEADLINE_S = 180.0
+
+
+class Site:
+    """A shell at a site, and a folder in the home directory there."""
+
+    def __init__(self, shell: list[str]) -> None:
+        self.shell = shell
+        self.home = PurePosixPath(self.ask(("pwd",)).stdout.strip())
+        self.folder = self.home / f"rec{int(time.time())}"
+
+    def ask(self, argv: Argv, *, stdin: str = "") -> CommandResult:
+        answer = subprocess.run(
+            [*self.shell, shlex.join(argv)], input=stdin, capture_output=True, text=True, check=False
+        )
+        return CommandResult(argv=argv, exit_code=answer.returncode, stdout=answer.stdout, stderr=answer.stderr)
+
+    def put(self, name: str, text: str) -> PurePosixPath:
+        path = self.folder / name
+        self.ask(("sh", "-c", 'mkdir -p "$1" && cat >"$2"', "sh", str(self.folder), str(path)), stdin=text)
+        return path
+
+    def job(self, token: str, command: str, *, resources: ResourceSpec | None = None, **attributes: str) -> JobSpec:
+        directory = self.folder / token.replace("/", "_")
+        limit = timedelta(seconds=float(attributes.pop("limit_s", "120")))
+        custom = {f"slurm.{name}": value for name, value in attributes.items()}
+        return JobSpec(
+            token=Token(token),
+            executable="/bin/sh",
+            arguments=("-c", command),
+            directory=directory,
+            stdout_path=directory / "stdout",
+            stderr_path=directory / "stderr",
+            resources=resources or ResourceSpec(memory=64 << 20),
+            attributes=JobAttributes(duration=limit, custom_attributes=custom),
+        )
+
+
+class Recorder:
+    """Writes what a site answered into a folder of recordings."""
+
+    def __init__(self, folder: str, site: Site) -> None:
+        self.folder = HERE / folder
+        self.folder.mkdir(exist_ok=True)
+        self.site = site
+        version = site.ask(("sbatch", "--version"))
+        self.scheduler = SlurmScheduler().for_version(version)
+        assert isinstance(self.scheduler, SlurmScheduler)
+        self.save("version", version, reader="for_version")
+
+    def save(self, name: str, result: CommandResult, *, reader: str, json_tools: list[str] | None = None) -> Any:
+        scheduler = self.speaking(json_tools)
+        answer = read(scheduler, reader, result)
+        case = {
+            "reader": reader,
+            "json": json_tools,
+            "argv": list(result.argv),
+            "exit_code": result.exit_code,
+            "stderr": result.stderr,
+            "expected": answer,
+        }
+        (self.folder / f"{name}.json").write_text(json.dumps(case, indent=1, sort_keys=True) + "\n")
+        (self.folder / f"{name}.out").write_text(result.stdout)
+        return answer
+
+    def speaking(self, json_tools: list[str] | None) -> SlurmScheduler:
+        tools = self.scheduler.json if json_tools is None else frozenset(json_tools)
+        return SlurmScheduler(version=self.scheduler.version, json=tools)
+
+    def submit(self, spec: JobSpec, *, count: int = 1, throttle: int | None = None, save_as: str = "") -> NativeId:
+        specs = (
+            [spec] if count == 1 else [self.site.job(f"{spec.token}.{n}.1", spec.arguments[1]) for n in range(count)]
+        )
+        render = self.scheduler.render_array if count > 1 else None
+        receipts = self.site.folder / "receipts"
+        text = (
+            render(specs, receipts=receipts, throttle=throttle)
+            if render
+            else self.scheduler.render_script(spec, receipts=receipts)
+        )
+        result = self.site.ask(self.scheduler.submit_command(self.site.put(f"{spec.token.replace('/', '_')}.sh", text)))
+        if save_as:
+            self.save(save_as, result, reader="parse_submit")
+        return NativeId("") if result.exit_code else self.scheduler.parse_submit(result)
+
+    def until(self, condition: Callable[[dict[str, str]], bool], ids: list[NativeId]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            states = {
+                i: s.native_state
+                for i, s in self.scheduler.parse_status(self.site.ask(self.scheduler.status_command(ids))).items()
+            }
+            if condition(states):
+                return
+            time.sleep(0.3)
+        raise TimeoutError(f"jobs stand at {states}")
+
+
+def read(scheduler: Any, reader: str, result: CommandResult) -> Any:
+    """What a parser makes of an answer, ready for JSON; an error as its class and its message."""
+    try:
+        answer = getattr(scheduler, reader)(result)
+    except MiddlewareError as error:
+        retry = {"retry_after_s": error.retry_after_s} if isinstance(error, TransientError) else {}
+        return {"error": type(error).__name__, "message": error.message, **retry}
+    if reader == "for_version":
+        answer = answer.version
+    if isinstance(answer, dict):
+        answer = {
+            key: asdict(value) if hasattr(value, "__dataclass_fields__") else value for key, value in answer.items()
+        }
+    return json.loads(
+        json.dumps(answer, default=lambda value: value.total_seconds() if isinstance(value, timedelta) else str(value))
+    )
+
+
+def record_submissions(recorder: Recorder) -> None:
+    site = recorder.site
+    for name, words in {
+        "partition": ("-p", "nope"),
+        "gres": ("--gres=tpu:1",),
+        "too-many-gpus": ("--gres=gpu:99",),
+        "account": ("-A", "nope"),
+        "memory": ("--mem=900G",),
+        "array": ("--array=0-99999",),
+        "option": ("--wibble",),
+        "no-script": ("/nowhere/at-all.sh",),
+        "no-interpreter": (str(site.put("text.txt", "hello\n")),),
+    }.items():
+        script = () if words[0].startswith("/") else ("--wrap=true",)
+        result = site.ask(("sbatch", "--parsable", *words, *script))
+        if result.exit_code:  # a site that keeps no accounts takes any name for one
+            recorder.save(f"refused-{name}", result, reader="parse_submit")
+    conf = site.put(
+        "dead.conf",
+        site.ask(
+            ("sh", "-c", "cat /etc/slurm/slurm.conf; echo; echo SlurmctldPort=6999; echo MessageTimeout=2")
+        ).stdout,
+    )
+    silent = (
+        "sh",
+        "-c",
+        'python3 -c "import socket,time; s=socket.create_server((\\"\\",6999)); time.sleep(9)" & sleep 1; SLURM_CONF=$0 sbatch --parsable --wrap true; c=$?; wait; exit $c',
+        str(conf),
+    )
+    for name, argv in {
+        "unreachable": ("env", f"SLURM_CONF={conf}", "sbatch", "--parsable", "--wrap=true"),
+        "timed-out": silent,
+    }.items():
+        recorder.save(f"refused-{name}", site.ask(argv), reader="parse_submit")
+    dead = recorder.scheduler.status_command([NativeId("1")])
+    recorder.save("status-unreachable", site.ask(("env", f"SLURM_CONF={conf}", *dead)), reader="parse_status")
+    recorder.save("cancel-unreachable", site.ask(("env", f"SLURM_CONF={conf}", "scancel", "1")), reader="parse_cancel")
+
+
+def record_jobs(recorder: Recorder) -> None:
+    site, scheduler = recorder.site, recorder.scheduler
+    burn = "python3 -c 'import time; x = bytearray(80 << 20); t = time.time()\nwhile time.time() - t < 4: pass'"
+    ids = {
+        "ok": recorder.submit(site.job("r.ok.0.1", "echo done"), save_as="submit-accepted"),
+        "exit": recorder.submit(site.job("r.exit.0.1", "exit 3")),
+        "killed": recorder.submit(site.job("r.killed.0.1", "kill -9 $$")),
+        "burn": recorder.submit(
+            site.job("r.burn.0.1", burn, resources=ResourceSpec(cpu_cores_per_process=2, memory=200 << 20))
+        ),
+        "timeout": recorder.submit(site.job("r.timeout.0.1", "sleep 200", limit_s="60")),
+        "cancelled": recorder.submit(site.job("r.cancelled.0.1", "sleep 200")),
+        "waiting": recorder.submit(site.job("r.waiting.0.1", "true", begin="now+1000")),
+        "held": recorder.submit(site.job("r.held.0.1", "true", hold="")),
+        "odd": recorder.submit(site.job("r/odd name|,[x]é\n'\"$(id).1", "echo odd")),
+    }
+    ids["dependent"] = recorder.submit(site.job("r.dependent.0.1", "true", dependency=f"afterok:{ids['exit']}"))
+    array = recorder.submit(
+        site.job("r.array", "sleep 2; exit $(($SLURM_ARRAY_TASK_ID % 2))"), count=8, throttle=2, save_as="submit-array"
+    )
+    everything = [*ids.values(), array]
+    recorder.until(
+        lambda states: states.get(f"{array}_1") == "FAILED" and states.get(ids["cancelled"]) == "RUNNING", everything
+    )
+    shapes = {
+        "text": [],
+        "json": ["squeue", "scontrol", "sacct", "accounting"] if scheduler.version > (22, 5) else ["squeue"],
+    }
+    for shape, tools in shapes.items():
+        speaking = recorder.speaking(tools)
+        recorder.save(
+            f"status-{shape}", site.ask(speaking.status_command(everything)), reader="parse_status", json_tools=tools
+        )
+        for question in speaking.follow_up_commands([NativeId(f"{array}_3")])[
+            : 2 if shape == "text" or scheduler.version > (22, 5) else 0
+        ]:
+            tool = next(word for word in question if word in {"scontrol", "sacct"})
+            recorder.save(f"{tool}-array-{shape}", site.ask(question), reader="parse_status", json_tools=tools)
+    recorder.save(
+        "search-queue", site.ask(scheduler.search_commands(since=timedelta(hours=1))[0]), reader="parse_search"
+    )
+    recorder.save(
+        "cancel",
+        site.ask(
+            scheduler.cancel_command([ids["cancelled"], ids["waiting"], NativeId(f"{array}_7"), NativeId("999999")])
+        ),
+        reader="parse_cancel",
+    )
+    recorder.save("cancel-ended", site.ask(scheduler.cancel_command([ids["ok"]])), reader="parse_cancel")
+    recorder.until(
+        lambda states: states.get(ids["timeout"]) == "TIMEOUT" and states.get(f"{array}_6") == "COMPLETED", everything
+    )
+    for shape, tools in shapes.items():
+        speaking = recorder.speaking(tools)
+        recorder.save(
+            f"ended-{shape}", site.ask(speaking.status_command(everything)), reader="parse_status", json_tools=tools
+        )
+        if shape == "text" or scheduler.version > (22, 5):
+            recorder.save(
+                f"ended-sacct-{shape}",
+                site.ask(speaking.follow_up_commands(everything)[-1]),
+                reader="parse_status",
+                json_tools=tools,
+            )
+            recorder.save(
+                f"usage-{shape}",
+                site.ask(speaking.accounting_command(everything)),
+                reader="parse_accounting",
+                json_tools=tools,
+            )
+    recorder.save(
+        "search-ledger", site.ask(scheduler.search_commands(since=timedelta(hours=1))[1]), reader="parse_search"
+    )
+    recorder.save("status-unknown-job", site.ask(scheduler.status_command([NativeId("999999")])), reader="parse_status")
+    for question in scheduler.follow_up_commands([NativeId("999999")]):
+        tool = next(word for word in question if word in {"scontrol", "sacct"})
+        recorder.save(f"{tool}-unknown-job", site.ask(question), reader="parse_status")
+    site.ask(scheduler.cancel_command([ids["held"], ids["dependent"]]))
+
+
+def record_with_root(recorder: Recorder, root: Site, user: str) -> None:
+    """What takes an administrator: limits, suspension, a lost node, a cluster without accounts."""
+    site, submit = recorder.site, recorder.submit
+
+    def limited(name: str, limit: str, *words: str) -> None:
+        root.ask(("sacctmgr", "-i", "modify", "user", user, "set", limit))
+        recorder.save(
+            f"refused-{name}", site.ask(("sbatch", "--parsable", *words, "--wrap=true")), reader="parse_submit"
+        )
+        root.ask(("sacctmgr", "-i", "modify", "user", user, "set", f"{limit.partition('=')[0]}=-1"))
+
+    limited("full-queue", "MaxSubmitJobs=2", "--array=0-9")
+    ids = {
+        name: submit(site.job(f"r.{name}.0.1", "sleep 120", **words))
+        for name, words in {
+            "suspended": {},
+            "requeued": {"requeue": ""},
+            "held-again": {"requeue": ""},
+            "lost": {"no-requeue": ""},
+            "late": {"begin": "now+3", "deadline": "now+70", "limit_s": "60"},
+        }.items()
+    }
+    everything = list(ids.values())
+    recorder.until(
+        lambda states: all(states.get(ids[n]) == "RUNNING" for n in ("suspended", "requeued", "held-again")), everything
+    )
+    root.ask(("scontrol", "suspend", ids["suspended"]))
+    root.ask(("scontrol", "requeue", ids["requeued"]))
+    root.ask(("scontrol", "requeuehold", "State=SpecialExit", ids["held-again"]))
+    time.sleep(1)
+    recorder.save("status-administered", site.ask(recorder.scheduler.status_command(everything)), reader="parse_status")
+    node = site.ask(("squeue", "-h", "-j", ids["suspended"], "-o", "%N")).stdout.strip()
+    root.ask(("scontrol", "update", f"nodename={node}", "state=down", "reason=recording"))
+    time.sleep(1)
+    for name, question in {
+        "queue": recorder.scheduler.status_command(everything),
+        "sacct": recorder.scheduler.follow_up_commands(everything)[-1],
+    }.items():
+        recorder.save(f"node-down-{name}", site.ask(question), reader="parse_status")
+    root.ask(("scontrol", "update", f"nodename={node}", "state=resume"))
+    site.ask(recorder.scheduler.cancel_command(everything))
+    conf = site.put(
+        "no-accounts.conf",
+        site.ask(
+            (
+                "sed",
+                "s/^AccountingStorageType=.*/AccountingStorageType=accounting_storage\\/none/",
+                "/etc/slurm/slurm.conf",
+            )
+        ).stdout,
+    )
+    for reader, question in {
+        "parse_status": recorder.scheduler.follow_up_commands(everything)[-1],
+        "parse_accounting": recorder.scheduler.accounting_command(everything),
+    }.items():
+        recorder.save(f"no-accounts-{reader}", site.ask(("env", f"SLURM_CONF={conf}", *question)), reader=reader)
+
+
+def read_again(folder: Path) -> None:
+    """Old answers, read by today's parsers. What changes shows in the diff."""
+    for path in sorted(folder.glob("*.json")):
+        case = json.loads(path.read_text())
+        case["expected"] = read(scheduler_of(folder.name, case), case["reader"], result_of(path, case))
+        path.write_text(json.dumps(case, indent=1, sort_keys=True) + "\n")
+
+
+def scheduler_of(folder: str, case: dict[str, Any]) -> Any:
+    """The adapter that a recording was made with; a Slurm folder is named for its version."""
+    name, _, version = folder.partition("-")
+    if name == "pbs":
+        return PbsScheduler()
+    tools = None if case.get("json") is None else frozenset(case["json"])
+    year, month = version.split(".")
+    return SlurmScheduler(version=(int(year), int(month)), json=tools)
+
+
+def result_of(path: Path, case: dict[str, Any]) -> CommandResult:
+    """The recorded answer."""
+    stdout = path.with_suffix(".out").read_text()
+    return CommandResult(argv=tuple(case["argv"]), exit_code=case["exit_code"], stdout=stdout, stderr=case["stderr"])
+
+
+def main() -> None:
+    folder, *words = sys.argv[1:]
+    if not words:
+        read_again(HERE / folder)
+        return
+    root = words.pop(0).removeprefix("--root=") if words[0].startswith("--root=") else ""
+    recorder = Recorder(folder, Site(words))
+    if root:
+        user = recorder.site.ask(("id", "-un")).stdout.strip()
+        record_with_root(recorder, Site(shlex.split(root)), user)
+        return
+    record_submissions(recorder)
+    record_jobs(recorder)
+
+
+if __name__ == "__main__":
+    main()

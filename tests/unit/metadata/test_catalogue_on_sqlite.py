@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from metadata.catalogue import Catalogue
+from metadata.errors import SiteUnavailableError
+from tests.unit.metadata import catalogue_suite as suite
+
+
+class TestDatasets(suite.DatasetTests):
+    pass
+
+
+class TestReplicas(suite.ReplicaTests):
+    pass
+
+
+class TestPolicies(suite.PolicyTests):
+    pass
+
+
+class TestAttributes(suite.AttributeTests):
+    pass
+
+
+class TestSearch(suite.SearchTests):
+    pass
+
+
+class TestPast(suite.PastTests):
+    pass
+
+
+def test_a_database_that_does_not_answer_is_a_site_that_may_come_back(tmp_path: Path):
+    engine = create_engine(f"sqlite:///{tmp_path}/missing/convoy.db")
+    with pytest.raises(SiteUnavailableError, match="unable to open database file"):
+        Catalogue(engine).datasets()
+    engine.dispose()

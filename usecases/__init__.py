@@ -1,0 +1,1 @@
+"""Programs that run at sites: plain command lines that know nothing of the platform that starts them."""

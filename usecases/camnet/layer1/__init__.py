@@ -1,0 +1,1 @@
+"""Layer 1: labelled patches out of one slide."""

@@ -1,0 +1,1 @@
+"""Layer 2: a tumour classifier out of patches."""

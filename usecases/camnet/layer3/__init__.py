@@ -1,0 +1,1 @@
+"""Layer 3: a heat map of one slide."""
