@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := convoy-demo
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo setup test test-quick check fmt bench testbed lock clean
+.PHONY: help demo setup test test-again test-quick check fmt bench testbed lock clean
 .DEFAULT_GOAL := help
 
 help: ## Shows the targets
@@ -29,6 +29,9 @@ demo: $(VENV)/.demo ## Runs CamNet across three embedded sites and shows where t
 
 test: $(VENV)/.dev ## Runs every test; what needs something that is not here is skipped aloud
 	$(BIN)/python -m pytest
+
+test-again: $(VENV)/.dev ## Runs what failed in the last run of the tests once more
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 test-quick: $(VENV)/.dev ## Runs the tests that need a second or less each
 	$(BIN)/python -m pytest tests/unit tests/architecture -m "not slow"
