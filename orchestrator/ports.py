@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any, Protocol, runtime_checkable
 
-from orchestrator.jobs import JobSpec, JobStatus, NativeId, Token
+from orchestrator.jobs import JobAttributes, JobSpec, JobStatus, NativeId, ResourceSpec, Token
 
 Argv = tuple[str, ...]
 
@@ -187,6 +187,27 @@ class SupportsFollowUp(Protocol):
 
     def follow_up_commands(self, ids: Sequence[NativeId]) -> tuple[Argv, ...]:
         """Questions about jobs that the first answer did not name, in order; `parse_status` reads the answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a script asks of its scheduler in lines of its own."""
+
+    resources: ResourceSpec
+    attributes: JobAttributes
+    name: str = ""
+    """What its author calls the job."""
+
+
+@runtime_checkable
+class SupportsDirectives(Protocol):
+    """A scheduler whose scripts may say what they need, as `#SBATCH --time=10` does."""
+
+    directive: str
+    """How such a line begins."""
+
+    def read_directives(self, script: str) -> Wishes:
+        """What the script asks for. Raises InvalidJobError with the line of what cannot be."""
 
 
 @runtime_checkable

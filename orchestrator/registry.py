@@ -14,8 +14,8 @@ import adapters
 from metadata.errors import AdapterUnavailableError
 from orchestrator.command_line import CommandLineExecutor
 from orchestrator.documents import did_you_mean
-from orchestrator.ports import CommandRunner, ContainerRuntime, JobExecutor, SiteSettings
-from orchestrator.sites import Site
+from orchestrator.ports import CommandRunner, ContainerRuntime, JobExecutor, Scheduler, SiteSettings
+from orchestrator.sites import AdapterChoice, Site
 from staging.ports import Mover, Storage
 
 Kind = Literal["executors", "schedulers", "runners", "storages", "movers", "containers"]
@@ -74,8 +74,13 @@ def _open_executor(name: str, site: Site) -> JobExecutor:
     if site.scheduler is None:
         executor: JobExecutor = load("executors", site.executor.type)(settings)
         return executor
-    scheduler = load("schedulers", site.scheduler.type)(**site.scheduler.options)
-    return CommandLineExecutor(settings, scheduler, open_runner(name, site))
+    return CommandLineExecutor(settings, open_scheduler(site.scheduler), open_runner(name, site))
+
+
+def open_scheduler(choice: AdapterChoice) -> Scheduler:
+    """The language of a site's batch system."""
+    scheduler: Scheduler = load("schedulers", choice.type)(**choice.options)
+    return scheduler
 
 
 def open_runner(name: str, site: Site) -> CommandRunner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,24 +13,42 @@ from typing import Any
 from metadata.errors import InvalidJobError
 from metadata.jobs import Row
 from orchestrator.jobs import JobAttributes, JobSpec, JobState, ResourceSpec, Token
+from orchestrator.ports import Wishes
 
-_DIRECTIVE = re.compile(r"(?m)^#(SBATCH|PBS|BSUB|OAR|FLUX)\b.*")
+_DIRECTIVE = re.compile(r"(?m)^(#(?:SBATCH|PBS|BSUB|OAR|FLUX))\b.*")
 
 
-def check_script(script: str, directory: str | None) -> None:
-    """Raises InvalidJobError for what would go wrong, or be passed over in silence, at the site."""
+def check_script(script: str, directory: str | None, *, heard: str = "") -> None:
+    """Raises InvalidJobError for what would go wrong, or be passed over in silence, at the site.
+
+    Lines that begin with `heard` are read by the site's scheduler, and so are allowed.
+    """
     if not script.strip():
         raise InvalidJobError("the script is empty")
     if "\0" in script:
         raise InvalidJobError("the script holds a NUL character: is it a program? Name it in a script")
     if directory is not None and not PurePosixPath(directory).is_absolute():
         raise InvalidJobError(f"the directory {directory!r} must be an absolute path at the site")
-    if found := _DIRECTIVE.search(script):
+    if found := next((row for row in _DIRECTIVE.finditer(script) if row[1] != heard), None):
         line = script.count("\n", 0, found.start()) + 1
         raise InvalidJobError(
-            f"line {line}: {found[0]!r} would not be heard, because Convoy writes the batch script itself. "
+            f"line {line}: {found[0]!r} would not be heard by this site. "
             "Take the line out and say it as resources or attributes of the job"
         )
+
+
+def with_wishes(
+    wishes: Wishes, resources: ResourceSpec, attributes: JobAttributes
+) -> tuple[ResourceSpec, JobAttributes]:
+    """What the script asks for, and over it what was said beside it: as a scheduler's own command line goes first."""
+    custom = {**wishes.attributes.custom_attributes, **attributes.custom_attributes}
+    told = _told(attributes, JobAttributes()) | {"custom_attributes": custom}
+    return replace(wishes.resources, **_told(resources, ResourceSpec())), replace(wishes.attributes, **told)
+
+
+def _told(given: ResourceSpec | JobAttributes, silent: ResourceSpec | JobAttributes) -> dict[str, Any]:
+    values = {field.name: getattr(given, field.name) for field in fields(given)}
+    return {name: value for name, value in values.items() if value != getattr(silent, name)}
 
 
 def new_row(

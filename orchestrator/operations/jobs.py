@@ -17,10 +17,10 @@ from metadata.jobs import JobBook, Row
 from orchestrator.jobs import JobAttributes, JobState, JobStatus, NativeId, ResourceSpec, Token
 from orchestrator.operations.accounting import usage_of
 from orchestrator.operations.job_records import JobRecord, account_of, record_of
-from orchestrator.operations.job_scripts import check_script, new_row, spec_of
+from orchestrator.operations.job_scripts import check_script, new_row, spec_of, with_wishes
 from orchestrator.operations.workspace import Workspace
-from orchestrator.ports import SupportsNotification
-from orchestrator.registry import OpenSite, open_site
+from orchestrator.ports import SupportsDirectives, SupportsNotification
+from orchestrator.registry import OpenSite, open_scheduler, open_site
 
 _CLAIM_S = 240.0
 """Longer than a submission can take: writing the script, and sbatch with its own time-out."""
@@ -70,9 +70,10 @@ def submit_job(
     Args:
         workspace: The home with its sites and database.
         site: Where to run.
-        script: Its text; the first line may name an interpreter (`#!...`), else it is the shell's.
+        script: Its text; the first line may name an interpreter (`#!...`), else it is the shell's. Lines in which it
+            tells the site's scheduler what it needs (`#SBATCH`) are heard; what is said here goes before them.
         directory: Where to run it, an absolute path at the site, made when missing; a folder of its own without it.
-        tag: A word to find it by.
+        tag: A word to find it by; without it, the name that the script gives itself.
         resources: What it needs; one core without it.
         attributes: Time, queue, account, and the scheduler's own options.
         owner: Who hands it in; this process's user without it.
@@ -82,11 +83,18 @@ def submit_job(
         SiteError: The site refused the job; it is written down as failed.
         TransientError: The site did not answer in time. The job is written down, and `resume_job` goes on with it.
     """
-    workdir = workspace.site(site).workdir
-    check_script(script, directory)
+    described = workspace.site(site)
+    scheduler = open_scheduler(described.scheduler) if described.scheduler else None
+    listener = scheduler if isinstance(scheduler, SupportsDirectives) else None
+    check_script(script, directory, heard=listener.directive if listener else "")
+    asked, how = resources or ResourceSpec(), attributes or JobAttributes()
+    if listener:
+        wishes = listener.read_directives(script)
+        asked, how = with_wishes(wishes, asked, how)
+        tag = tag or wishes.name
     row = new_row(
-        site=site, workdir=workdir, script=script, directory=directory, tag=tag,
-        resources=resources or ResourceSpec(), attributes=attributes or JobAttributes(),
+        site=site, workdir=described.workdir, script=script, directory=directory, tag=tag, resources=asked,
+        attributes=how,
     )  # fmt: skip
     row |= {"owner": owner or _present_user(), "claimed_until": row["created_at"] + _CLAIM_S}
     with _opened(workspace, site) as opened:

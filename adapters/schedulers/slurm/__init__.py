@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 
 from adapters.schedulers import _body
 from adapters.schedulers._names import MAX_NAME, parse_name, render_name
-from adapters.schedulers.slurm import documents, refusals, text, usage
+from adapters.schedulers.slurm import directives, documents, refusals, text, usage
 from adapters.schedulers.slurm.arrays import expand, whole_jobs
 from adapters.schedulers.slurm.rows import Row, cells, statuses
 from adapters.schedulers.slurm.script import render
 from metadata.errors import SiteError, SiteUnavailableError
 from orchestrator.jobs import JobSpec, JobStatus, NativeId, Token
-from orchestrator.ports import Argv, CommandResult, JobUsage, Scheduler
+from orchestrator.ports import Argv, CommandResult, JobUsage, Scheduler, Wishes
 
 # Times as seconds since the epoch: as text they carry no zone. And array expressions that are not cut to 64 characters.
 _ENVIRONMENT: Argv = ("env", "SLURM_TIME_FORMAT=%s", "SLURM_BITSTR_LEN=0")
@@ -33,6 +33,8 @@ class SlurmScheduler:
             the version. What is asked often stays text: a row of squeue has 80 bytes, the same job in JSON 4 kB.
         array_limit: elements of an array, one less than the site's MaxArraySize.
     """
+
+    directive = "#SBATCH"
 
     def __init__(
         self, *, version: tuple[int, int] = (22, 5), json: frozenset[str] | None = None, array_limit: int = 1000
@@ -56,6 +58,10 @@ class SlurmScheduler:
     def render_script(self, spec: JobSpec, *, receipts: PurePosixPath) -> str:
         """The script of one job."""
         return render([spec], receipts=receipts)
+
+    def read_directives(self, script: str) -> Wishes:
+        """What the script's `#SBATCH` lines ask for."""
+        return directives.read(script)
 
     def group(self, specs: Sequence[JobSpec]) -> tuple[tuple[JobSpec, ...], ...]:
         """Like jobs together, as many as an array may have and its name can tell."""

@@ -45,6 +45,21 @@ def test_a_job_is_told_by_the_sites_accounts_once_it_has_ended(workspace: Worksp
     assert 50 * MIB * 0.9 < account.memory_used < 200 * MIB
 
 
+def test_a_script_is_heard_in_what_it_tells_its_scheduler(workspace: Workspace) -> None:
+    """Scripts that people have already, with their `#SBATCH` lines; the command line goes before them."""
+    script = "#!/bin/sh\n#SBATCH -J night -n 2 --time=5\n#SBATCH --mem=300M --comment-free=x\n"
+    with pytest.raises(InvalidJobError, match="line 3: sbatch has no option --comment-free"):
+        operations.submit_job(workspace, "agh", script)
+    script = script.replace(" --comment-free=x", "") + "echo $SLURM_NTASKS"
+    made = operations.submit_job(workspace, "agh", script, resources=ResourceSpec(memory=200 * MIB))
+    job = operations.wait_job(workspace, made.id, wait_s=60)
+    assert (job.state, job.tag) == (JobState.COMPLETED, "night")
+    assert operations.job_output(workspace, job.id).stdout == "2\n"
+    wait_until(lambda: operations.job_status(workspace, job.id).account.counted, within_s=60)
+    account = operations.job_status(workspace, job.id).account
+    assert (account.cores, account.memory) == (2, 200 * MIB)
+
+
 def test_a_submission_that_the_site_took_without_an_answer_is_found_by_its_token(
     workspace: Workspace, clusters: Clusters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
