@@ -47,10 +47,14 @@ class Surroundings:
 
 def dependencies(step: Step, steps: Collection[str]) -> set[str]:
     """The steps whose outputs a step reads."""
-    texts = [text for binding in step.inputs.values() for text in sources(binding)]
-    texts += [source for source in step.scatter.values() if isinstance(source, str)]
-    found = {reference.owner for text in texts if (reference := parse_reference(text))}
+    found = {reference.owner for text in named_sources(step) if (reference := parse_reference(text))}
     return found & set(steps)
+
+
+def named_sources(step: Step) -> list[str]:
+    """Everything that a step's inputs and scatters name."""
+    bound = [text for binding in step.inputs.values() for text in sources(binding)]
+    return bound + [source for source in step.scatter.values() if isinstance(source, str)]
 
 
 def sources(binding: Binding) -> list[str]:
@@ -126,6 +130,10 @@ def _check_site(step: Step, place: Place, around: Surroundings) -> Iterator[Prob
     for site in named:
         if site not in around.sites:
             yield Problem(place=(*place, "at"), message=f"there is no site {site!r}{did_you_mean(site, around.sites)}")
+    known = {*step.inputs, *step.scatter}
+    if step.at.near is not None and step.at.near not in known:
+        message = f"it has no input {step.at.near!r} to be near{did_you_mean(step.at.near, known)}"
+        yield Problem(place=(*place, "at"), message=message)
 
 
 def _check_scatter(step: Step, place: Place, around: Surroundings) -> Iterator[Problem]:

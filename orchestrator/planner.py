@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -11,7 +11,16 @@ from metadata.errors import PlanningError, PolicyError, StagingError
 from metadata.policy import ANYWHERE, Policy, check_move
 from orchestrator.bindings import Request, bound_step
 from orchestrator.checks import step_order
-from orchestrator.plans import Candidate, Plan, PlannedFile, PlannedStep, PlannedTransfer, Prediction, result_policy
+from orchestrator.plans import (
+    Candidate,
+    Plan,
+    PlannedFile,
+    PlannedInput,
+    PlannedStep,
+    PlannedTransfer,
+    Prediction,
+    result_policy,
+)
 from orchestrator.quantities import shown_duration, shown_rate, shown_size
 from orchestrator.sites import Site
 from orchestrator.workflows import FileType, Placement, Resources
@@ -102,6 +111,7 @@ def _settle(step: PlannedStep, at: Placement, knowledge: Knowledge, draft: _Draf
     fit = [row for row in candidates if row.seconds is not None]
     if not fit:
         _refuse(step, candidates, needs)
+    fit = _nearest(fit, step, at, knowledge, draft)
     chosen = min(fit, key=lambda row: row.seconds or 0.0)
     brought = [*needs, *images[chosen.site]]
     transfers = [move for datum in brought if (move := _transfer(step.name, datum, chosen.site, knowledge))]
@@ -123,15 +133,26 @@ def _settle(step: PlannedStep, at: Placement, knowledge: Knowledge, draft: _Draf
     _note_outputs(step, chosen.site, needs, knowledge, draft)
 
 
+def _nearest(
+    fit: list[Candidate], step: PlannedStep, at: Placement, knowledge: Knowledge, draft: _Draft
+) -> list[Candidate]:
+    """Those where the input that the step wants to be near lies already; all when there is none."""
+    if at.near not in step.inputs:
+        return fit
+    data = list(_data_of(step.inputs[at.near], knowledge, draft))
+    return [row for row in fit if all(row.site in datum.sites for datum in data)] or fit
+
+
 def _needs(step: PlannedStep, knowledge: Knowledge, draft: _Draft) -> list[_Datum]:
-    found: dict[str, _Datum] = {}
-    for source in step.inputs.values():
-        for file in source.files:
-            found[file.sha256] = _datum(file, knowledge, draft)
-        for producer in source.producers:
-            datum = draft.produced[producer]
-            found[producer] = replace(datum, brought=draft.brought.get(producer, frozenset()))
-    return list(found.values())
+    data = [datum for source in step.inputs.values() for datum in _data_of(source, knowledge, draft)]
+    return list({datum.key: datum for datum in data}.values())
+
+
+def _data_of(source: PlannedInput, knowledge: Knowledge, draft: _Draft) -> Iterator[_Datum]:
+    for file in source.files:
+        yield _datum(file, knowledge, draft)
+    for producer in source.producers:
+        yield replace(draft.produced[producer], brought=draft.brought.get(producer, frozenset()))
 
 
 def _image(step: PlannedStep, site: str, knowledge: Knowledge, draft: _Draft) -> list[_Datum]:

@@ -161,6 +161,8 @@ class Placement(Strict):
     site: str | None = None
     sites: list[str] | None = None
     labels: list[str] = Field(default_factory=list)
+    near: Name | None = None
+    """An input: of the sites that fit, only those where it lies already, if there are any."""
 
 
 class Retries(Strict):
@@ -177,13 +179,18 @@ class Output(Strict):
     """A file that a step leaves behind."""
 
     path: str
-    """Relative to the task's directory; a shell pattern for `file[]`."""
+    """Relative to the task's directory; a shell pattern, which for `file` fits one file."""
     type: FileType = FileType.FILE
     media_type: str = ""
     description: str = ""
     optional: bool = False
     report: bool = False
     """Shown in the run's report (pictures)."""
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the path has to be looked for."""
+        return self.type is FileType.FILES or any(sign in self.path for sign in "*?[")
 
     @model_validator(mode="after")
     def _stays_inside(self) -> Output:
@@ -199,6 +206,16 @@ class Binding(Strict):
     matching: str | None = None
 
 
+class Through(Strict):
+    """A transform that an input passes on its way to a step."""
+
+    usecase: str
+    """`<use case>/<layer>`: one required input, one output."""
+    parameters: dict[Name, Value] = Field(default_factory=dict, alias="with")
+    where: Literal["source", "destination"] = "source"
+    """Before the data leave, or after they have arrived."""
+
+
 class Range(Strict):
     """The numbers from 0 to `range` - 1, as a scatter's source."""
 
@@ -207,6 +224,9 @@ class Range(Strict):
 
 def _shorthand(key: str, kinds: tuple[type, ...]) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, kinds) else value)
+
+
+_listed = BeforeValidator(lambda value: value if isinstance(value, list) else [value])
 
 
 class Step(Strict):
@@ -222,6 +242,10 @@ class Step(Strict):
     scatter: dict[Name, str | Range | list[Scalar]] = Field(default_factory=dict)
     scatter_method: Literal["dotproduct", "crossproduct"] = "dotproduct"
     inputs: dict[Name, Annotated[Binding, _shorthand("from", (str, list))]] = Field(default_factory=dict, alias="in")
+    through: dict[Name, Annotated[list[Annotated[Through, _shorthand("usecase", (str,))]], _listed]] = Field(
+        default_factory=dict
+    )
+    """Input -> the transforms that it passes through, in order."""
     parameters: dict[Name, Value] = Field(default_factory=dict, alias="with")
     outputs: dict[Name, Annotated[Output, _shorthand("path", (str,))]] = Field(default_factory=dict)
     environment: dict[VariableName, str] = Field(default_factory=dict)

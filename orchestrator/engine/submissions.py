@@ -27,7 +27,7 @@ from orchestrator.jobs import (
     Token,
 )
 from orchestrator.ports import JobExecutor
-from orchestrator.workflows import FileType, Resources
+from orchestrator.workflows import Resources
 
 _Row = tuple[LiveStep, LiveTask, LiveAttempt]
 _AT_ONCE = 250
@@ -207,7 +207,7 @@ class Submissions:
             ),
             stage_in=tuple(links),
             stage_out=tuple(
-                ExpectedOutput(name=name, path=row.path, many=row.type is FileType.FILES, optional=row.optional)
+                ExpectedOutput(name=name, path=row.path, many=row.is_pattern, optional=row.optional)
                 for name, row in plan.outputs.items()
             ),
         )

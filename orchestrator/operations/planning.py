@@ -10,7 +10,7 @@ from typing import Any
 
 from metadata.errors import InvalidInputError, InvalidWorkflowError, MiddlewareError, NotFoundError
 from orchestrator.bindings import Request, workflow_values
-from orchestrator.checks import Surroundings, check, sources
+from orchestrator.checks import Surroundings, check, named_sources
 from orchestrator.documents import Document, Problem, did_you_mean
 from orchestrator.images import DATASET, ImageRecord, chosen
 from orchestrator.layers import Layer, code_digest, load_layer
@@ -21,7 +21,8 @@ from orchestrator.planner import Knowledge
 from orchestrator.planner import plan as make_plan
 from orchestrator.plans import Plan, PlannedFile, load_plan
 from orchestrator.references import parse_reference
-from orchestrator.workflows import Workflow, WorkflowInput, load_workflow
+from orchestrator.transforms import with_transforms
+from orchestrator.workflows import FileType, Workflow, WorkflowInput, load_workflow
 from staging.locations import DATASET_SCHEME, is_dataset
 from staging.routes import capabilities_of
 
@@ -110,23 +111,34 @@ def check_workflow(
 
 
 def _checked(workspace: Workspace, path: Path, inputs: Given, parameters: Mapping[str, Any]) -> _Checked:
-    workflow, document = load_workflow(path)
-    _refuse_unknown("input", inputs, workflow.inputs)
-    _refuse_unknown("parameter", parameters, workflow.parameters)
+    authored, document = load_workflow(path)
+    _refuse_unknown("input", inputs, authored.inputs)
+    _refuse_unknown("parameter", parameters, authored.parameters)
+    values, unset = given_values(authored, inputs)
+    input_types = {name: type_of(row, values[name]) for name, row in authored.inputs.items()}
+    workflow, unfit = with_transforms(
+        authored, find_layer=lambda name: load_layer(name)[0], types=_types(authored, input_types)
+    )
     layers, digests, problems = _layers(workflow)
-    values, unset = given_values(workflow, inputs)
     settled = workflow_values(workflow, parameters)
     around = Surroundings(
         workflow=workflow,
         layers=layers,
-        input_types={name: type_of(row, values[name]) for name, row in workflow.inputs.items()},
+        input_types=input_types,
         sites=workspace.site_file.sites,
         parameters=settled,
     )
-    document.refuse([*problems, *unset, *check(around)], InvalidWorkflowError)
+    document.refuse([*unfit, *problems, *unset, *check(around)], InvalidWorkflowError)
     return _Checked(
         workflow=workflow, document=document, layers=layers, code_digests=digests, values=values, parameters=settled
     )
+
+
+def _types(workflow: Workflow, input_types: Mapping[str, FileType]) -> dict[str, FileType]:
+    """What `inputs.NAME`, and data that steps name themselves, stand for."""
+    texts = {text for step in workflow.steps.values() for text in named_sources(step) if is_dataset(text)}
+    literal = {text: type_of(WorkflowInput(), [text]) for text in texts}
+    return literal | {f"inputs.{name}": found for name, found in input_types.items()}
 
 
 def _refuse_unknown(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -159,9 +171,7 @@ def _literal_files(workspace: Workspace, checked: _Checked) -> dict[str, tuple[P
     """The data that steps name themselves as `dataset://...`."""
     found = {}
     for name, step in checked.workflow.steps.items():
-        texts = [text for binding in step.inputs.values() for text in sources(binding)]
-        texts += [text for text in step.scatter.values() if isinstance(text, str)]
-        for text in texts:
+        for text in named_sources(step):
             if parse_reference(text) is None and is_dataset(text):
                 found[text] = _located(workspace, checked, WorkflowInput(), [text], ("steps", name))
     return found

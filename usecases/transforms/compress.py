@@ -13,7 +13,8 @@ from typing import IO, cast
 
 from usecases.transforms.console import TransformError, complete_file, exit_code_of, parser_for
 
-METHODS = ("gzip", "xz", "bzip2")
+SUFFIXES = {"gzip": ".gz", "xz": ".xz", "bzip2": ".bz2"}
+METHODS = tuple(SUFFIXES)
 _MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 
 
@@ -30,10 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     if options.undo:
-        with complete_file(options.output_dir / "expanded") as partial:
+        name = options.file.stem if options.file.suffix in SUFFIXES.values() else options.file.name
+        with complete_file(options.output_dir / "expanded" / name) as partial:
             expand(options.file, partial)
         return
-    with complete_file(options.output_dir / "compressed") as partial:
+    name = f"{options.file.name}{SUFFIXES[options.method]}"
+    with complete_file(options.output_dir / "compressed" / name) as partial:
         compress(options.file, partial, method=options.method, level=options.level)
 
 

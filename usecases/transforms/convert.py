@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    with complete_file(options.output_dir / "converted") as partial:
+    with complete_file(options.output_dir / "converted" / f"{options.picture.stem}.{options.format}") as partial:
         convert(options.picture, partial, format_name=options.format)
 
 

@@ -44,12 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--object", type=Path, required=True, help="a DICOM file")
     parser.add_argument("--patient", default="ANONYMOUS", help="the pseudonym that stands for the patient")
     parser.add_argument("--salt", default="", help="a secret word; the same word gives the same new UIDs")
+    parser.add_argument("--rename", default="", help="a new name without suffix, where the old one names a person")
     options = parser.parse_args(arguments)
     return exit_code_of("deidentify_dicom", lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:
-    with complete_file(options.output_dir / "deidentified.dcm") as partial:
+    name = f"{options.rename}{options.object.suffix}" if options.rename else options.object.name
+    with complete_file(options.output_dir / "deidentified" / name) as partial:
         deidentify(options.object, partial, patient=options.patient, salt=options.salt)
 
 

@@ -38,12 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "deidentify_slide", "Writes a slide again without label, macro picture and the scanner's notes."
     )
     parser.add_argument("--slide", type=Path, required=True, help="an Aperio .svs or another plain TIFF slide")
+    parser.add_argument("--rename", default="", help="a new name without suffix, where the old one names a person")
     options = parser.parse_args(arguments)
     return exit_code_of("deidentify_slide", lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:
-    with complete_file(options.output_dir / "deidentified.tif") as partial:
+    name = f"{options.rename}{options.slide.suffix}" if options.rename else options.slide.name
+    with complete_file(options.output_dir / "deidentified" / name) as partial:
         removed = deidentify(options.slide, partial)
     print(f"removed {', '.join(removed) or 'no picture'}")
 

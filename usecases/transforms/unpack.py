@@ -1,4 +1,7 @@
-"""``python -m usecases.transforms.unpack``: an archive becomes the files in it."""
+"""``python -m usecases.transforms.unpack``: an archive becomes the files in it.
+
+The files come to lie in one folder: `a/b.txt` of the archive is called `a__b.txt` there.
+"""
 
 import argparse
 import os
@@ -76,8 +79,9 @@ def _place(folder: Path, name: str, archive: Path) -> Path:
     parts = name.split("/")
     if name.startswith("/") or ".." in parts or os.sep != "/" or "\0" in name:
         raise TransformError(f"{archive}: {name!r} would lie outside the folder. Pack files with plain relative names")
-    path = folder.joinpath(*parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = folder / "__".join(part for part in parts if part not in ("", "."))
+    if path.exists():
+        raise TransformError(f"{archive}: it holds {path.name} twice. Pack it anew, with unlike names")
     return path
 
 

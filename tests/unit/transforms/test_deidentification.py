@@ -38,10 +38,10 @@ def test_nothing_of_the_person_is_left_and_the_picture_is(scan: Path, tmp_path: 
     before = pydicom.dcmread(scan)
     named = [str(before.PatientID), str(before.StudyInstanceUID), str(before.SOPInstanceUID), str(before.StudyDate)]
     assert deidentify_dicom.main(["--object", str(scan), "--patient", "P7", "--output-dir", str(tmp_path)]) == 0
-    raw = (tmp_path / "deidentified.dcm").read_bytes()
+    raw = (tmp_path / "deidentified/scan.dcm").read_bytes()
     assert b"Doe" not in raw
     assert not [text for text in named if text.encode() in raw]
-    after = pydicom.dcmread(tmp_path / "deidentified.dcm")
+    after = pydicom.dcmread(tmp_path / "deidentified/scan.dcm")
     assert (after.PatientName, after.PatientID, after.PatientIdentityRemoved) == ("P7", "P7", "YES")
     assert np.array_equal(after.pixel_array, before.pixel_array)
     assert (after.PixelSpacing, after.Rows, after.Modality) == (before.PixelSpacing, before.Rows, before.Modality)
@@ -61,6 +61,12 @@ def test_uids_stay_apart_and_together(scan: Path, tmp_path: Path) -> None:
     assert one.SOPClassUID == pydicom.dcmread(scan).SOPClassUID
 
 
+def test_a_file_gets_another_name_where_the_old_one_tells(scan: Path, tmp_path: Path) -> None:
+    """The suffix stays: programs go by it."""
+    assert deidentify_dicom.main(["--object", str(scan), "--rename", "P7", "--output-dir", str(tmp_path)]) == 0
+    assert [path.name for path in (tmp_path / "deidentified").iterdir()] == ["P7.dcm"]
+
+
 def test_names_in_the_pixels_are_refused(scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """No program sees them."""
     burned = pydicom.dcmread(scan)
@@ -68,7 +74,7 @@ def test_names_in_the_pixels_are_refused(scan: Path, tmp_path: Path, capsys: pyt
     burned.save_as(scan)
     assert deidentify_dicom.main(["--object", str(scan), "--output-dir", str(tmp_path / "out")]) == 1
     assert "BurnedInAnnotation" in capsys.readouterr().err
-    assert not list((tmp_path / "out").iterdir())
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 def test_what_is_no_dicom_object_is_told(tmp_path: Path) -> None:
@@ -86,10 +92,13 @@ def test_a_real_slide_loses_its_label_and_keeps_its_tissue(fixtures_folder: Path
 
     source = fixtures_folder / "wsi/CMU-1-Small-Region.svs"
     assert deidentify_slide.main(["--slide", str(source), "--output-dir", str(tmp_path)]) == 0
-    raw, original = (tmp_path / "deidentified.tif").read_bytes(), source.read_bytes()
+    raw, original = (tmp_path / "deidentified/CMU-1-Small-Region.svs").read_bytes(), source.read_bytes()
     assert [word for word in SECRETS if word in original] == list(SECRETS)
     assert not [word for word in SECRETS if word in raw]
-    with tifffile.TiffFile(source) as before, tifffile.TiffFile(tmp_path / "deidentified.tif") as after:
+    with (
+        tifffile.TiffFile(source) as before,
+        tifffile.TiffFile(tmp_path / "deidentified/CMU-1-Small-Region.svs") as after,
+    ):
         assert len(after.pages) == len(before.pages) - 2
         assert after.pages[0].dataoffsets == before.pages[0].dataoffsets
         for offset, size in zip(before.pages[0].dataoffsets, before.pages[0].databytecounts, strict=True):
@@ -97,7 +106,7 @@ def test_a_real_slide_loses_its_label_and_keeps_its_tissue(fixtures_folder: Path
         for page in before.pages[2:]:
             for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True):
                 assert not any(raw[offset : offset + size])
-    with openslide.OpenSlide(str(tmp_path / "deidentified.tif")) as slide:
+    with openslide.OpenSlide(str(tmp_path / "deidentified/CMU-1-Small-Region.svs")) as slide:
         assert set(slide.associated_images) == {"thumbnail"}
         assert slide.properties["openslide.mpp-x"] == "0.499"
 
@@ -122,4 +131,4 @@ def test_what_is_no_tiff_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) 
     (tmp_path / "text").write_text("hello")
     assert deidentify_slide.main(["--slide", str(tmp_path / "text"), "--output-dir", str(tmp_path / "out")]) == 1
     assert "no TIFF file" in capsys.readouterr().err
-    assert not list((tmp_path / "out").iterdir())
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

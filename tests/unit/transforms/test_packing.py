@@ -99,6 +99,29 @@ def test_what_is_compressed_is_expanded_again(
     assert (folder / "out").read_bytes() == content
 
 
+def test_names_tell_how_a_file_is_compressed(tmp_path: Path, files: list[Path]) -> None:
+    """And what it was called before."""
+    for method, suffix in compress.SUFFIXES.items():
+        folder = tmp_path / method
+        assert compress.main(["--file", str(files[0]), "--method", method, "--output-dir", str(folder)]) == 0
+        made = folder / f"compressed/b.txt{suffix}"
+        assert compress.main(["--undo", "--file", str(made), "--output-dir", str(folder)]) == 0
+        assert (folder / "expanded/b.txt").read_bytes() == files[0].read_bytes()
+
+
+def test_folders_of_an_archive_become_part_of_names(tmp_path: Path) -> None:
+    """Where two names would become one, nothing is lost: it is refused."""
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as packed:
+        packed.writestr("a/b.txt", b"1")
+        packed.writestr("./c.txt", b"2")
+    unpack.unpack(tmp_path / "in.zip", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a__b.txt", "c.txt"]
+    with zipfile.ZipFile(tmp_path / "in.zip", "a") as packed:
+        packed.writestr("a__b.txt", b"3")
+    with pytest.raises(TransformError, match=r"holds a__b\.txt twice"):
+        unpack.unpack(tmp_path / "in.zip", tmp_path / "again")
+
+
 @pytest.mark.parametrize("method", compress.METHODS)
 def test_a_broken_file_is_told(tmp_path: Path, method: str, capsys: pytest.CaptureFixture) -> None:
     """Cut short, or never compressed."""
@@ -109,7 +132,7 @@ def test_a_broken_file_is_told(tmp_path: Path, method: str, capsys: pytest.Captu
     assert "it is broken" in capsys.readouterr().err
     assert compress.main(["--undo", "--file", str(tmp_path / "in"), "--output-dir", str(tmp_path / "out")]) == 1
     assert "it is not compressed by" in capsys.readouterr().err
-    assert not list((tmp_path / "out").iterdir())
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 def test_sha256sum_agrees_with_the_list(tmp_path: Path, files: list[Path]) -> None:
@@ -140,8 +163,9 @@ def test_a_picture_keeps_its_pixels_and_loses_its_notes(tmp_path: Path, capsys: 
         assert (
             convert.main(["--picture", str(tmp_path / "in.png"), "--format", name, "--output-dir", str(tmp_path)]) == 0
         )
-        assert b"Jane" not in (tmp_path / "converted").read_bytes()
-        with Image.open(tmp_path / "converted") as made:
+        converted = tmp_path / f"converted/in.{name}"
+        assert b"Jane" not in converted.read_bytes()
+        with Image.open(converted) as made:
             assert made.format == name.upper()
             assert made.tobytes() == picture.tobytes()
     (tmp_path / "text").write_text("no picture")
