@@ -13,10 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, select
 from metadata.errors import InvalidInputError
 from metadata.records import AttributeValue
 from metadata.search import FIELDS, KEY
-from metadata.statements import chunks, table
-from metadata.tables import Attribute
+from metadata.statements import chunks
+from metadata.tables import ATTRIBUTES
 
-_ATTRIBUTES = table(Attribute)
 # Above this a float no longer tells one whole number from the next.
 _EXACT = 2**53
 
@@ -31,15 +30,15 @@ def replace(
     rows = [_row(key, value, dataset_id=dataset_id, file_id=file_id) for key, value in values.items()]
     for chunk in chunks(values):
         whose = _of(dataset_id=dataset_id, file_id=file_id)
-        connection.execute(delete(_ATTRIBUTES).where(whose, _ATTRIBUTES.c.key.in_(chunk)))
+        connection.execute(delete(ATTRIBUTES).where(whose, ATTRIBUTES.c.key.in_(chunk)))
     kept = [row for row in rows if values[row["key"]] is not None]
     if kept:
-        connection.execute(_ATTRIBUTES.insert(), kept)
+        connection.execute(ATTRIBUTES.insert(), kept)
 
 
 def of_one(connection: Connection, *, dataset_id: int, file_id: int | None) -> dict[str, AttributeValue]:
     """The attributes of a dataset, or of one of its files, sorted by key."""
-    rows = connection.execute(select(_ATTRIBUTES).where(_of(dataset_id=dataset_id, file_id=file_id)))
+    rows = connection.execute(select(ATTRIBUTES).where(_of(dataset_id=dataset_id, file_id=file_id)))
     return dict(sorted((row.key, _value(row)) for row in rows))
 
 
@@ -47,16 +46,16 @@ def of_datasets(connection: Connection, dataset_ids: Iterable[int]) -> dict[int,
     """The datasets' own attributes, sorted by key."""
     found: defaultdict[int, dict[str, AttributeValue]] = defaultdict(dict)
     for chunk in chunks(dataset_ids):
-        whose = _ATTRIBUTES.c.dataset_id.in_(chunk) & _ATTRIBUTES.c.file_id.is_(None)
-        for row in sorted(connection.execute(select(_ATTRIBUTES).where(whose)), key=lambda row: str(row.key)):
+        whose = ATTRIBUTES.c.dataset_id.in_(chunk) & ATTRIBUTES.c.file_id.is_(None)
+        for row in sorted(connection.execute(select(ATTRIBUTES).where(whose)), key=lambda row: str(row.key)):
             found[row.dataset_id][row.key] = _value(row)
     return dict(found)
 
 
 def _of(*, dataset_id: int, file_id: int | None) -> ColumnElement[bool]:
     if file_id is None:
-        return (_ATTRIBUTES.c.dataset_id == dataset_id) & _ATTRIBUTES.c.file_id.is_(None)
-    return _ATTRIBUTES.c.file_id == file_id
+        return (ATTRIBUTES.c.dataset_id == dataset_id) & ATTRIBUTES.c.file_id.is_(None)
+    return ATTRIBUTES.c.file_id == file_id
 
 
 def _row(key: str, value: Any, *, dataset_id: int, file_id: int | None) -> dict[str, Any]:

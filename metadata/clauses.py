@@ -10,20 +10,18 @@ from sqlalchemy import ColumnElement, and_, cast, false, func, or_, select
 
 from metadata.errors import InvalidInputError
 from metadata.search import FIELDS, Condition, Operator
-from metadata.statements import table
-from metadata.tables import Attribute, Dataset, File
+from metadata.tables import ATTRIBUTES, DATASETS, FILES
 
 Kind = Literal["datasets", "files"]
-_DATASETS, _FILES, _ATTRIBUTES = table(Dataset), table(File), table(Attribute)
 _COLUMNS: dict[Kind, dict[str, ColumnElement[Any]]] = {
-    "datasets": {"name": _DATASETS.c.name, "description": _DATASETS.c.description},
+    "datasets": {"name": DATASETS.c.name, "description": DATASETS.c.description},
     "files": {
-        "name": _FILES.c.path,
-        "path": _FILES.c.path,
-        "dataset": _DATASETS.c.name,
-        "media_type": _FILES.c.media_type,
-        "sha256": _FILES.c.sha256,
-        "size_bytes": _FILES.c.size_bytes,
+        "name": FILES.c.path,
+        "path": FILES.c.path,
+        "dataset": DATASETS.c.name,
+        "media_type": FILES.c.media_type,
+        "sha256": FILES.c.sha256,
+        "size_bytes": FILES.c.size_bytes,
     },
 }
 _ORDER: dict[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
@@ -45,14 +43,14 @@ def clause(condition: Condition, *, kind: Kind, dialect: str) -> ColumnElement[b
         return _on_field(condition, column)
     if condition.key in FIELDS:
         raise InvalidInputError(f"{condition}: {kind} have no {condition.key}; they have {', '.join(_COLUMNS[kind])}")
-    fits = and_(_ATTRIBUTES.c.key == condition.key, _on_value(condition, dialect=dialect))
-    of_dataset = select(_ATTRIBUTES.c.dataset_id).where(fits, _ATTRIBUTES.c.file_id.is_(None))
+    fits = and_(ATTRIBUTES.c.key == condition.key, _on_value(condition, dialect=dialect))
+    of_dataset = select(ATTRIBUTES.c.dataset_id).where(fits, ATTRIBUTES.c.file_id.is_(None))
     if kind == "datasets":
-        return _DATASETS.c.id.in_(of_dataset)
-    of_file = _ATTRIBUTES.c.file_id.is_not(None)
-    own = select(_ATTRIBUTES.c.file_id).where(fits, of_file)
-    hidden = select(_ATTRIBUTES.c.file_id).where(_ATTRIBUTES.c.key == condition.key, of_file)
-    return or_(_FILES.c.id.in_(own), and_(_FILES.c.dataset_id.in_(of_dataset), _FILES.c.id.not_in(hidden)))
+        return DATASETS.c.id.in_(of_dataset)
+    of_file = ATTRIBUTES.c.file_id.is_not(None)
+    own = select(ATTRIBUTES.c.file_id).where(fits, of_file)
+    hidden = select(ATTRIBUTES.c.file_id).where(ATTRIBUTES.c.key == condition.key, of_file)
+    return or_(FILES.c.id.in_(own), and_(FILES.c.dataset_id.in_(of_dataset), FILES.c.id.not_in(hidden)))
 
 
 def _on_field(condition: Condition, column: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -71,7 +69,7 @@ def _on_field(condition: Condition, column: ColumnElement[Any]) -> ColumnElement
 
 
 def _on_value(condition: Condition, *, dialect: str) -> ColumnElement[bool]:
-    number, text = _ATTRIBUTES.c.number, _ATTRIBUTES.c.text
+    number, text = ATTRIBUTES.c.number, ATTRIBUTES.c.text
     if condition.operator is Operator.CONTAINS:
         return _contains(condition, dialect=dialect)
     if condition.operator is Operator.MATCHES:
@@ -87,7 +85,7 @@ def _on_value(condition: Condition, *, dialect: str) -> ColumnElement[bool]:
 
 def _contains(condition: Condition, *, dialect: str) -> ColumnElement[bool]:
     wanted: list[Any] = [condition.text] if condition.number is None else [condition.text, condition.number]
-    items = _ATTRIBUTES.c["items"]
+    items = ATTRIBUTES.c["items"]
     if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415 - slow to load, and most never need it
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
-from sqlmodel import SQLModel
 
-import metadata.tables  # noqa: F401 - registers every table with SQLModel.metadata
 from metadata.errors import AdapterUnavailableError, ConflictError, InvalidInputError, SiteUnavailableError
+from metadata.tables import METADATA
 
 HEAD = "0001"
 """The newest migration. A test holds this against the migrations themselves."""
@@ -92,7 +91,7 @@ def _create(engine: Engine) -> None:
     """A fresh database needs no history: the tables as they are now, marked with the newest version."""
     with engine.execution_options(writing=True).begin() as connection:
         _lock_schema(connection)
-        SQLModel.metadata.create_all(connection)
+        METADATA.create_all(connection)
         version = "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
         connection.execute(text(version))
         if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 0:

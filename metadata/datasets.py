@@ -15,18 +15,16 @@ from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.globs import compile_glob
 from metadata.policy import Policy
 from metadata.records import DatasetRecord
-from metadata.statements import chunks, insert_missing, table
-from metadata.tables import Dataset, File
+from metadata.statements import chunks, insert_missing
+from metadata.tables import DATASETS, FILES
 
-_DATASETS = table(Dataset)
-_FILES = table(File)
 # What a name in dataset://name/path may hold without being mistaken for a path, a pattern or a control character.
 _NAME = re.compile(r"[^\W.][^\s/*?\[\x00-\x1f\x7f]*")
 
 
 def find_id(connection: Connection, name: str, *, lock: bool = False) -> int:
     """The dataset's row. `lock` keeps other writers of it out until the transaction ends. Raises NotFoundError."""
-    statement = select(_DATASETS.c.id).where(_DATASETS.c.name == name)
+    statement = select(DATASETS.c.id).where(DATASETS.c.name == name)
     found = connection.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
     if found is None:
         raise _unknown(connection, name)
@@ -42,9 +40,9 @@ def ensure(connection: Connection, name: str, *, description: str | None, policy
     if not _NAME.fullmatch(name):
         raise InvalidInputError(f"{name!r} cannot name a dataset; use letters, digits and . _ - without a slash")
     new = {"name": name, "description": description or "", "policy": _stored(policy), "created_at": time.time()}
-    insert_missing(connection, _DATASETS, [new])
+    insert_missing(connection, DATASETS, [new])
     # The lock makes the writers of one dataset wait for each other, and never in a circle over its files.
-    row = connection.execute(select(_DATASETS).where(_DATASETS.c.name == name).with_for_update()).one()
+    row = connection.execute(select(DATASETS).where(DATASETS.c.name == name).with_for_update()).one()
     present = Policy.from_document(row.policy)
     if policy is not None and policy != present:
         raise ConflictError(
@@ -52,33 +50,33 @@ def ensure(connection: Connection, name: str, *, description: str | None, policy
             "Change the dataset's policy first, or leave the policy out"
         )
     if description is not None and description != row.description:
-        connection.execute(_DATASETS.update().where(_DATASETS.c.id == row.id).values(description=description))
+        connection.execute(DATASETS.update().where(DATASETS.c.id == row.id).values(description=description))
     return int(row.id)
 
 
 def set_policy(connection: Connection, name: str, policy: Policy | None) -> None:
     """Replaces the dataset's policy. Raises NotFoundError."""
-    change = _DATASETS.update().where(_DATASETS.c.id == find_id(connection, name))
+    change = DATASETS.update().where(DATASETS.c.id == find_id(connection, name))
     connection.execute(change.values(policy=_stored(policy)))
 
 
 def names(connection: Connection, pattern: str | None = None) -> list[str]:
     """Names of all datasets, or of those that match the shell pattern; sorted."""
-    found = connection.execute(select(_DATASETS.c.name)).scalars()
+    found = connection.execute(select(DATASETS.c.name)).scalars()
     return sorted(name for name in found if pattern is None or compile_glob(pattern).fullmatch(name))
 
 
 def named(connection: Connection, wanted: Sequence[str]) -> list[DatasetRecord]:
     """The datasets that have these names, sorted by name."""
-    return [record for chunk in chunks(sorted(wanted)) for record in where(connection, _DATASETS.c.name.in_(chunk))]
+    return [record for chunk in chunks(sorted(wanted)) for record in where(connection, DATASETS.c.name.in_(chunk))]
 
 
 def where(connection: Connection, *clauses: ColumnElement[bool]) -> list[DatasetRecord]:
     """The datasets for which every clause holds, sorted by name."""
-    of_it = _FILES.c.dataset_id == _DATASETS.c.id
-    count = select(func.count()).select_from(_FILES).where(of_it).scalar_subquery()
-    size = select(func.coalesce(func.sum(_FILES.c.size_bytes), 0)).where(of_it).scalar_subquery()
-    statement = select(_DATASETS, count.label("file_count"), size.label("size_bytes")).where(*clauses)
+    of_it = FILES.c.dataset_id == DATASETS.c.id
+    count = select(func.count()).select_from(FILES).where(of_it).scalar_subquery()
+    size = select(func.coalesce(func.sum(FILES.c.size_bytes), 0)).where(of_it).scalar_subquery()
+    statement = select(DATASETS, count.label("file_count"), size.label("size_bytes")).where(*clauses)
     rows = connection.execute(statement).all()
     described = attributes.of_datasets(connection, [row.id for row in rows])
     return sorted((_record(row, described.get(row.id, {})) for row in rows), key=lambda record: record.name)

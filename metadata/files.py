@@ -15,11 +15,9 @@ from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.globs import compile_glob, is_glob, literal_prefix
 from metadata.policy import Policy, combined
 from metadata.records import FileRecord, NewFile
-from metadata.statements import chunks, insert_missing, table
-from metadata.tables import Dataset, File
+from metadata.statements import chunks, insert_missing
+from metadata.tables import DATASETS, FILES
 
-_DATASETS = table(Dataset)
-_FILES = table(File)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Databases refuse zero bytes and half characters; the others would break a listing's lines.
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -33,7 +31,7 @@ def add(connection: Connection, dataset_id: int, files: Iterable[NewFile], *, da
     Raises InvalidInputError for a path or hash that cannot be, ConflictError for a path that has other content.
     """
     added, now = list(files), time.time()
-    insert_missing(connection, _FILES, [_row(file, dataset_id=dataset_id, created_at=now) for file in added])
+    insert_missing(connection, FILES, [_row(file, dataset_id=dataset_id, created_at=now) for file in added])
     for chunk in chunks(added):
         _settle(connection, dataset_id, chunk, dataset=dataset)
 
@@ -62,8 +60,8 @@ def _check(file: NewFile) -> None:
 
 def _settle(connection: Connection, dataset_id: int, files: Sequence[NewFile], *, dataset: str) -> None:
     """Compares what was to be added with what is there now."""
-    paths = _FILES.c.path.in_([file.path for file in files])
-    rows = connection.execute(select(_FILES).where(_FILES.c.dataset_id == dataset_id, paths))
+    paths = FILES.c.path.in_([file.path for file in files])
+    rows = connection.execute(select(FILES).where(FILES.c.dataset_id == dataset_id, paths))
     present = {row.path: row for row in rows}
     policies = {path: Policy.from_document(row.policy) for path, row in present.items() if row.policy}
     for file in files:
@@ -73,7 +71,7 @@ def _settle(connection: Connection, dataset_id: int, files: Sequence[NewFile], *
         before = policies.get(file.path, Policy())
         policies[file.path] = combined((before, file.policy or Policy()))
         if policies[file.path] != before:
-            change = _FILES.update().where(_FILES.c.id == row.id)
+            change = FILES.update().where(FILES.c.id == row.id)
             connection.execute(change.values(policy=policies[file.path].to_document()))
 
 
@@ -87,8 +85,8 @@ def _other_content(file: NewFile, row: Row[Any], *, dataset: str) -> str:
 
 def where(connection: Connection, *clauses: ColumnElement[bool]) -> list[FileRecord]:
     """The files for which every clause holds, sorted by dataset and path."""
-    columns = (*_FILES.c, _DATASETS.c.name.label("dataset"), _DATASETS.c.policy.label("dataset_policy"))
-    rows = connection.execute(select(*columns).join(_DATASETS).where(*clauses))
+    columns = (*FILES.c, DATASETS.c.name.label("dataset"), DATASETS.c.policy.label("dataset_policy"))
+    rows = connection.execute(select(*columns).join(DATASETS).where(*clauses))
     return sorted(map(_record, rows), key=lambda record: (record.dataset, record.path))
 
 
@@ -106,16 +104,16 @@ def _record(row: Row[Any]) -> FileRecord:
 def within(connection: Connection, dataset_id: int, pattern: str | None = None) -> list[FileRecord]:
     """All files of the dataset, or those whose paths match the shell pattern."""
     if pattern is None:
-        return where(connection, _FILES.c.dataset_id == dataset_id)
+        return where(connection, FILES.c.dataset_id == dataset_id)
     matches = compile_glob(pattern).fullmatch
     # SQLite's LIKE takes `A` for `a`: it only narrows, the pattern decides.
-    near = _FILES.c.path.startswith(literal_prefix(pattern), autoescape=True)
-    return [file for file in where(connection, _FILES.c.dataset_id == dataset_id, near) if matches(file.path)]
+    near = FILES.c.path.startswith(literal_prefix(pattern), autoescape=True)
+    return [file for file in where(connection, FILES.c.dataset_id == dataset_id, near) if matches(file.path)]
 
 
 def at_path(connection: Connection, dataset_id: int, path: str) -> FileRecord | None:
     """The file of exactly this path."""
-    found = where(connection, _FILES.c.dataset_id == dataset_id, _FILES.c.path == path)
+    found = where(connection, FILES.c.dataset_id == dataset_id, FILES.c.path == path)
     return found[0] if found else None
 
 
@@ -125,14 +123,14 @@ def meant_by(connection: Connection, dataset_id: int, path: str) -> list[FileRec
     if exact:
         return [exact]
     folder = path.rstrip("/") + "/"
-    below = where(connection, _FILES.c.dataset_id == dataset_id, _FILES.c.path.startswith(folder, autoescape=True))
+    below = where(connection, FILES.c.dataset_id == dataset_id, FILES.c.path.startswith(folder, autoescape=True))
     inside = [file for file in below if file.path.startswith(folder)]
     return inside or (within(connection, dataset_id, path) if is_glob(path) else [])
 
 
 def find_id(connection: Connection, dataset_id: int, path: str, *, dataset: str) -> int:
     """The file's row. Raises NotFoundError."""
-    statement = select(_FILES.c.id).where(_FILES.c.dataset_id == dataset_id, _FILES.c.path == path)
+    statement = select(FILES.c.id).where(FILES.c.dataset_id == dataset_id, FILES.c.path == path)
     found = connection.execute(statement).scalar_one_or_none()
     if found is None:
         raise unknown(connection, dataset_id, path, dataset=dataset)
@@ -141,7 +139,7 @@ def find_id(connection: Connection, dataset_id: int, path: str, *, dataset: str)
 
 def unknown(connection: Connection, dataset_id: int, path: str, *, dataset: str) -> NotFoundError:
     """The error to raise when a dataset has nothing at `path`."""
-    some = select(_FILES.c.path).where(_FILES.c.dataset_id == dataset_id).order_by(_FILES.c.id).limit(_SUGGESTIONS_FROM)
+    some = select(FILES.c.path).where(FILES.c.dataset_id == dataset_id).order_by(FILES.c.id).limit(_SUGGESTIONS_FROM)
     close = difflib.get_close_matches(path, connection.execute(some).scalars(), n=1)
     advice = f"did you mean {close[0]}?" if close else "list its files to see what there is"
     kind = "file that matches" if is_glob(path) else "file or folder"
@@ -152,9 +150,9 @@ def policies(connection: Connection, sha256s: Iterable[str]) -> dict[str, Policy
     """What every owner of each content asks for it, under whatever names it is known."""
     wanted = sorted(set(sha256s))
     found: defaultdict[str, list[Policy]] = defaultdict(list)
-    columns = (_FILES.c.sha256, _FILES.c.policy, _DATASETS.c.policy.label("dataset_policy"))
+    columns = (FILES.c.sha256, FILES.c.policy, DATASETS.c.policy.label("dataset_policy"))
     for chunk in chunks(wanted):
-        for row in connection.execute(select(*columns).join(_DATASETS).where(_FILES.c.sha256.in_(chunk))):
+        for row in connection.execute(select(*columns).join(DATASETS).where(FILES.c.sha256.in_(chunk))):
             found[row.sha256].append(_together(row.policy, row.dataset_policy))
     return {sha256: combined(found[sha256]) for sha256 in wanted}
 

@@ -15,13 +15,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, RowMapping, Select, Table, func, select
 
 from metadata.errors import NotFoundError
-from metadata.statements import table
-from metadata.tables import Attempt, Event, Run, Step, Task, Transfer
+from metadata.tables import ATTEMPTS, EVENTS, RUNS, STEPS, TASKS, TRANSFERS
 
-_RUNS, _STEPS, _TASKS = table(Run), table(Step), table(Task)
-_ATTEMPTS, _TRANSFERS, _EVENTS = table(Attempt), table(Transfer), table(Event)
 # A plan of a thousand slides is long, and only whole records need it.
-_BRIEF = select(*(column for column in _RUNS.c if column is not _RUNS.c.plan))
+_BRIEF = select(*(column for column in RUNS.c if column is not RUNS.c.plan))
 _NOT_ACTIVE = ("NEW", "COMPLETED", "FAILED", "CANCELED")
 
 Counts = Mapping[str, int]
@@ -225,8 +222,8 @@ class History:
 
     def runs(self, *, limit: int = 50, state: str | None = None, name: str | None = None) -> tuple[RunSummary, ...]:
         """The newest runs first, at most `limit` of them."""
-        query = _BRIEF.order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(limit)
-        for column, value in ((_RUNS.c.state, state), (_RUNS.c.name, name)):
+        query = _BRIEF.order_by(RUNS.c.created_at.desc(), RUNS.c.id.desc()).limit(limit)
+        for column, value in ((RUNS.c.state, state), (RUNS.c.name, name)):
             query = query if value is None else query.where(column == value)
         with self._engine.connect() as connection:
             rows = _rows(connection, query)
@@ -240,7 +237,7 @@ class History:
             counts, moved = _sums(connection, [row["id"]])
             return _made(
                 RunRecord, row, counts=counts[row["id"]], bytes_moved=moved[row["id"]],
-                plan=connection.execute(select(_RUNS.c.plan).where(_RUNS.c.id == row["id"])).scalar_one(),
+                plan=connection.execute(select(RUNS.c.plan).where(RUNS.c.id == row["id"])).scalar_one(),
                 steps=_steps(connection, row["id"]),
                 transfers=_transfers(connection, row["id"]),
                 events=_events(connection, row["id"]),
@@ -266,14 +263,14 @@ class History:
         """What was submitted for one task, oldest first. Raises NotFoundError for an unknown run, step or task."""
         with self._engine.connect() as connection:
             run_id = _run_row(connection, id_or_prefix)["id"]
-            steps = {row["name"]: row["id"] for row in _rows(connection, _of_run(_STEPS, run_id))}
+            steps = {row["name"]: row["id"] for row in _rows(connection, _of_run(STEPS, run_id))}
             if step not in steps:
                 raise NotFoundError(f"the run {run_id} has no step {step!r}{_near(step, steps)}")
-            query = select(_TASKS.c.id).where(_TASKS.c.step_id == steps[step], _TASKS.c.position == position)
+            query = select(TASKS.c.id).where(TASKS.c.step_id == steps[step], TASKS.c.position == position)
             task_id = connection.execute(query).scalar_one_or_none()
             if task_id is None:
                 raise NotFoundError(f"the step {step} of the run {run_id} has no task {position}; tasks count from 0")
-            chosen = select(_ATTEMPTS).where(_ATTEMPTS.c.task_id == task_id).order_by(_ATTEMPTS.c.number)
+            chosen = select(ATTEMPTS).where(ATTEMPTS.c.task_id == task_id).order_by(ATTEMPTS.c.number)
             return tuple(_made(AttemptRecord, row) for row in _rows(connection, chosen))
 
 
@@ -303,10 +300,10 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 
 def _run_row(connection: Connection, id_or_prefix: str) -> RowMapping:
-    exact = _rows(connection, _BRIEF.where(_RUNS.c.id == id_or_prefix))
+    exact = _rows(connection, _BRIEF.where(RUNS.c.id == id_or_prefix))
     if exact:
         return exact[0]
-    begins_so = _BRIEF.where(_RUNS.c.id.startswith(id_or_prefix, autoescape=True)).limit(6)
+    begins_so = _BRIEF.where(RUNS.c.id.startswith(id_or_prefix, autoescape=True)).limit(6)
     found = _rows(connection, begins_so) if id_or_prefix else []
     if len(found) > 1:
         shown = ", ".join(sorted(row["id"] for row in found))
@@ -318,7 +315,7 @@ def _run_row(connection: Connection, id_or_prefix: str) -> RowMapping:
 
 def _meant(connection: Connection, word: str) -> str:
     """The end of the refusal of a run's id: the newest run of this name, or the id that looks most like it."""
-    recent = _rows(connection, select(_RUNS.c.id, _RUNS.c.name).order_by(_RUNS.c.created_at.desc()).limit(200))
+    recent = _rows(connection, select(RUNS.c.id, RUNS.c.name).order_by(RUNS.c.created_at.desc()).limit(200))
     if not recent:
         return "; nothing has been run yet"
     named = next((row["id"] for row in recent if row["name"] == word), None)
@@ -332,11 +329,11 @@ def _sums(connection: Connection, run_ids: Sequence[str]) -> tuple[dict[str, dic
     """Tasks by state, and bytes moved, for each of the runs."""
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     moved: dict[str, int] = defaultdict(int)
-    tasks = select(_TASKS.c.run_id, _TASKS.c.state, func.count().label("tasks"))
-    for row in _rows(connection, tasks.where(_TASKS.c.run_id.in_(run_ids)).group_by(_TASKS.c.run_id, _TASKS.c.state)):
+    tasks = select(TASKS.c.run_id, TASKS.c.state, func.count().label("tasks"))
+    for row in _rows(connection, tasks.where(TASKS.c.run_id.in_(run_ids)).group_by(TASKS.c.run_id, TASKS.c.state)):
         counts[row["run_id"]][row["state"]] = row["tasks"]
-    sizes = select(_TRANSFERS.c.run_id, func.sum(_TRANSFERS.c.bytes_moved).label("moved"))
-    for row in _rows(connection, sizes.where(_TRANSFERS.c.run_id.in_(run_ids)).group_by(_TRANSFERS.c.run_id)):
+    sizes = select(TRANSFERS.c.run_id, func.sum(TRANSFERS.c.bytes_moved).label("moved"))
+    for row in _rows(connection, sizes.where(TRANSFERS.c.run_id.in_(run_ids)).group_by(TRANSFERS.c.run_id)):
         moved[row["run_id"]] = int(row["moved"])
     return counts, moved
 
@@ -345,25 +342,25 @@ def _step_counts(connection: Connection, run_id: str) -> tuple[dict[int, dict[st
     """Tasks by state, and how many took over earlier results, for each step's row id."""
     counts: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     reused: defaultdict[int, int] = defaultdict(int)
-    taken = (_TASKS.c.reused_from != "").label("taken")
-    query = select(_TASKS.c.step_id, _TASKS.c.state, taken, func.count().label("tasks"))
-    groups = (_TASKS.c.step_id, _TASKS.c.state, taken)
-    for row in _rows(connection, query.where(_TASKS.c.run_id == run_id).group_by(*groups)):
+    taken = (TASKS.c.reused_from != "").label("taken")
+    query = select(TASKS.c.step_id, TASKS.c.state, taken, func.count().label("tasks"))
+    groups = (TASKS.c.step_id, TASKS.c.state, taken)
+    for row in _rows(connection, query.where(TASKS.c.run_id == run_id).group_by(*groups)):
         counts[row["step_id"]][row["state"]] += row["tasks"]
         reused[row["step_id"]] += row["tasks"] if row["taken"] else 0
     return defaultdict(dict, {step: dict(states) for step, states in counts.items()}), reused
 
 
 def _step_rows(connection: Connection, run_id: str) -> Sequence[RowMapping]:
-    return _rows(connection, select(_STEPS).where(_STEPS.c.run_id == run_id).order_by(_STEPS.c.position))
+    return _rows(connection, select(STEPS).where(STEPS.c.run_id == run_id).order_by(STEPS.c.position))
 
 
 def _steps(connection: Connection, run_id: str) -> tuple[StepRecord, ...]:
     attempts: dict[int, list[AttemptRecord]] = defaultdict(list)
-    for row in _rows(connection, _of_run(_ATTEMPTS, run_id).order_by(None).order_by(_ATTEMPTS.c.number)):
+    for row in _rows(connection, _of_run(ATTEMPTS, run_id).order_by(None).order_by(ATTEMPTS.c.number)):
         attempts[row["task_id"]].append(_made(AttemptRecord, row))
     tasks: dict[int, list[TaskRecord]] = defaultdict(list)
-    for row in _rows(connection, _of_run(_TASKS, run_id).order_by(None).order_by(_TASKS.c.position)):
+    for row in _rows(connection, _of_run(TASKS, run_id).order_by(None).order_by(TASKS.c.position)):
         tasks[row["step_id"]].append(_task(row, attempts[row["id"]]))
     counts, _ = _step_counts(connection, run_id)
     rows = _step_rows(connection, run_id)
@@ -387,14 +384,14 @@ def _file(stored: Mapping[str, Any]) -> TaskFile:
 
 
 def _transfers(connection: Connection, run_id: str) -> tuple[TransferRecord, ...]:
-    named = _TRANSFERS.outerjoin(_STEPS, _STEPS.c.id == _TRANSFERS.c.step_id)
-    query = select(_TRANSFERS, func.coalesce(_STEPS.c.name, "").label("step")).select_from(named)
-    rows = _rows(connection, query.where(_TRANSFERS.c.run_id == run_id).order_by(_TRANSFERS.c.id))
+    named = TRANSFERS.outerjoin(STEPS, STEPS.c.id == TRANSFERS.c.step_id)
+    query = select(TRANSFERS, func.coalesce(STEPS.c.name, "").label("step")).select_from(named)
+    rows = _rows(connection, query.where(TRANSFERS.c.run_id == run_id).order_by(TRANSFERS.c.id))
     return tuple(_made(TransferRecord, row) for row in rows)
 
 
 def _events(connection: Connection, run_id: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
-    rows = _rows(connection, _of_run(_EVENTS, run_id).where(_EVENTS.c.id > after_id))
+    rows = _rows(connection, _of_run(EVENTS, run_id).where(EVENTS.c.id > after_id))
     return tuple(_made(EventRecord, row) for row in rows)
 
 
@@ -408,14 +405,14 @@ def _step_progress(connection: Connection, run_id: str) -> tuple[StepProgress, .
 
 def _transfer_sums(connection: Connection, run_id: str) -> tuple[dict[str, int], int, int]:
     """Transfers by state, the bytes that have arrived, and the bytes that shall."""
-    done, total = func.sum(_TRANSFERS.c.bytes_done), func.sum(_TRANSFERS.c.size_bytes)
-    query = select(_TRANSFERS.c.state, func.count().label("transfers"), done.label("done"), total.label("total"))
-    rows = _rows(connection, query.where(_TRANSFERS.c.run_id == run_id).group_by(_TRANSFERS.c.state))
+    done, total = func.sum(TRANSFERS.c.bytes_done), func.sum(TRANSFERS.c.size_bytes)
+    query = select(TRANSFERS.c.state, func.count().label("transfers"), done.label("done"), total.label("total"))
+    rows = _rows(connection, query.where(TRANSFERS.c.run_id == run_id).group_by(TRANSFERS.c.state))
     counts = {row["state"]: row["transfers"] for row in rows}
     return counts, sum(int(row["done"]) for row in rows), sum(int(row["total"]) for row in rows)
 
 
 def _active_transfers(connection: Connection, run_id: str) -> tuple[TransferProgress, ...]:
-    begun = _TRANSFERS.c.started_at.is_not(None) & _TRANSFERS.c.ended_at.is_(None)
-    query = _of_run(_TRANSFERS, run_id).where(begun, _TRANSFERS.c.state.not_in(_NOT_ACTIVE))
+    begun = TRANSFERS.c.started_at.is_not(None) & TRANSFERS.c.ended_at.is_(None)
+    query = _of_run(TRANSFERS, run_id).where(begun, TRANSFERS.c.state.not_in(_NOT_ACTIVE))
     return tuple(_made(TransferProgress, row) for row in _rows(connection, query))

@@ -13,10 +13,8 @@ from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from metadata.errors import EngineBusyError
-from metadata.statements import table
-from metadata.tables import Lease
+from metadata.tables import LEASES
 
-_TABLE = table(Lease)
 _LAPSES_AFTER_S = 60.0
 """An engine on another machine that said nothing for so long is taken for dead."""
 
@@ -48,18 +46,18 @@ class EngineLease:
 
     def __exit__(self, *_: object) -> None:
         with self._writer.begin() as connection:
-            connection.execute(delete(_TABLE).where(_TABLE.c.holder == self.holder))
+            connection.execute(delete(LEASES).where(LEASES.c.holder == self.holder))
 
     def renew(self) -> bool:
         """False when the lease was lost: the engine must stop at once."""
         with self._writer.begin() as connection:
-            mine = update(_TABLE).where(_TABLE.c.holder == self.holder).values(heartbeat_at=time.time())
+            mine = update(LEASES).where(LEASES.c.holder == self.holder).values(heartbeat_at=time.time())
             return connection.execute(mine).rowcount == 1
 
     def _try(self) -> dict[str, object] | None:
         """Takes the lease and returns None, or returns who has it."""
         with self._writer.begin() as connection:
-            row = connection.execute(select(_TABLE)).mappings().first()
+            row = connection.execute(select(LEASES)).mappings().first()
         if row is not None and _alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
             return dict(row)
         return None if self._take(row["holder"] if row else None) else dict(row or {"pid": "?", "host": "?"})
@@ -76,9 +74,9 @@ class EngineLease:
         try:
             with self._writer.begin() as connection:
                 if dead is None:
-                    connection.execute(insert(_TABLE), [{"id": 1, **mine}])
+                    connection.execute(insert(LEASES), [{"id": 1, **mine}])
                     return True
-                return connection.execute(update(_TABLE).where(_TABLE.c.holder == dead).values(mine)).rowcount == 1
+                return connection.execute(update(LEASES).where(LEASES.c.holder == dead).values(mine)).rowcount == 1
         except IntegrityError:
             return False
 
@@ -86,7 +84,7 @@ class EngineLease:
 def holder_of(engine: Engine) -> dict[str, object] | None:
     """The engine that acts on the database now, if one does."""
     with engine.connect() as connection:
-        row = connection.execute(select(_TABLE)).mappings().first()
+        row = connection.execute(select(LEASES)).mappings().first()
     if row is None or not _alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
         return None
     return dict(row)

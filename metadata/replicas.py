@@ -8,25 +8,24 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, delete, select
 
 from metadata.records import ReplicaRecord
-from metadata.statements import chunks, table, upsert
-from metadata.tables import Replica
+from metadata.statements import chunks, upsert
+from metadata.tables import REPLICAS
 
-_REPLICAS = table(Replica)
-_COLUMNS = [_REPLICAS.c[field.name] for field in dataclasses.fields(ReplicaRecord)]
+_COLUMNS = [REPLICAS.c[field.name] for field in dataclasses.fields(ReplicaRecord)]
 
 
 def add(connection: Connection, records: Iterable[ReplicaRecord]) -> None:
     """Notes the copies in one batch; the newest word on a path of a site replaces the older one."""
     # One order for all writers, so that two of them wait for each other and never in a circle.
     ordered = sorted(records, key=lambda record: (record.site, record.path))
-    upsert(connection, _REPLICAS, [dataclasses.asdict(record) for record in ordered], key=("site", "path"))
+    upsert(connection, REPLICAS, [dataclasses.asdict(record) for record in ordered], key=("site", "path"))
 
 
 def of(connection: Connection, sha256s: Iterable[str]) -> dict[str, list[ReplicaRecord]]:
     """Every known copy of each content, sorted by site and path; an empty list where there is none."""
     found: dict[str, list[ReplicaRecord]] = {sha256: [] for sha256 in sha256s}
     for chunk in chunks(found):
-        for row in connection.execute(select(*_COLUMNS).where(_REPLICAS.c.sha256.in_(chunk))).mappings():
+        for row in connection.execute(select(*_COLUMNS).where(REPLICAS.c.sha256.in_(chunk))).mappings():
             found[row["sha256"]].append(ReplicaRecord(**row))
     for records in found.values():
         records.sort(key=lambda record: (record.site, record.path))
@@ -35,12 +34,12 @@ def of(connection: Connection, sha256s: Iterable[str]) -> dict[str, list[Replica
 
 def remove(connection: Connection, *, site: str, path: str) -> bool:
     """Forgets the copy at this path; False when none was known."""
-    statement = delete(_REPLICAS).where(_REPLICAS.c.site == site, _REPLICAS.c.path == path)
+    statement = delete(REPLICAS).where(REPLICAS.c.site == site, REPLICAS.c.path == path)
     return connection.execute(statement).rowcount > 0
 
 
 def at(connection: Connection, *, site: str, path: str) -> ReplicaRecord | None:
     """What is known to lie at this path; None when nothing is."""
-    statement = select(*_COLUMNS).where(_REPLICAS.c.site == site, _REPLICAS.c.path == path)
+    statement = select(*_COLUMNS).where(REPLICAS.c.site == site, REPLICAS.c.path == path)
     row = connection.execute(statement).mappings().first()
     return ReplicaRecord(**row) if row else None

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Table, inspect
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import sqlite
-from sqlmodel import SQLModel
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -16,14 +15,6 @@ if TYPE_CHECKING:
 # Older builds of SQLite take 999 values in one statement.
 _CHUNK = 900
 _T = TypeVar("_T")
-
-
-def table(model: type[SQLModel]) -> Table:
-    """The table under `model`."""
-    found = inspect(model).local_table
-    if not isinstance(found, Table):
-        raise TypeError(f"{model.__name__} has no table of its own")
-    return found
 
 
 def insert_missing(connection: Connection, into: Table, rows: Sequence[dict[str, Any]]) -> None:

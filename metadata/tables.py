@@ -1,285 +1,323 @@
 """The tables of the catalogue and of the journal.
 
-Times are seconds since the epoch (UTC), sizes are bytes, and `sha256` is 64 lower-case hexadecimal digits.
+Times are seconds since the epoch (UTC), sizes are bytes, and `sha256` is 64 lower-case hexadecimal digits. Whoever
+wants rows as objects finds a class for each table in `metadata.rows`; the engine does without, for they load slowly.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, Text, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData()
 
 # SQLite numbers rows by itself only for a column of exactly this type; PostgreSQL needs the wide one.
 _RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _key() -> Any:
-    return Field(default=None, sa_column=Column(_RowId, primary_key=True, autoincrement=True))
+def _key() -> Column[Any]:
+    return Column("id", _RowId, primary_key=True, autoincrement=True)
 
 
-def _owner(target: str, *, nullable: bool = False) -> Any:
-    column = Column(_RowId, ForeignKey(target, ondelete="CASCADE"), nullable=nullable, index=True)
-    return Field(default=None, sa_column=column)
+def _owner(name: str, target: str, *, nullable: bool = False, doc: str | None = None) -> Column[Any]:
+    owner = ForeignKey(target, ondelete="CASCADE")
+    return Column(name, _RowId, owner, nullable=nullable, index=True, doc=doc)
 
 
-def _document(*, nullable: bool = False) -> Any:
+def _of_run(*, index: bool = False) -> Column[Any]:
+    return Column("run_id", String, ForeignKey("runs.id"), nullable=False, index=index)
+
+
+def _document(name: str, *, nullable: bool = False, doc: str | None = None) -> Column[Any]:
     # Where None is allowed it is SQL's NULL and not JSON's null, so that `IS NULL` finds it.
-    return Field(default=None, sa_column=Column(JSON(none_as_null=nullable), nullable=nullable))
+    return Column(name, JSON(none_as_null=nullable), nullable=nullable, doc=doc)
 
 
-def _bytes() -> Any:
-    return Field(default=0, sa_column=Column(BigInteger, nullable=False, default=0))
+def _word(name: str, *, unique: bool = False, index: bool = False, doc: str | None = None) -> Column[Any]:
+    return Column(name, String, nullable=False, unique=unique, index=index, doc=doc)
 
 
-def _text() -> Any:
-    return Field(default="", sa_column=Column(Text, nullable=False, default=""))
+def _word_or_none(name: str, *, index: bool = False, doc: str | None = None) -> Column[Any]:
+    """Empty unless it is given."""
+    return Column(name, String, nullable=False, default="", index=index, doc=doc)
 
 
-class Dataset(SQLModel, table=True):
-    """A named collection of files."""
-
-    __tablename__ = "datasets"
-    id: int | None = _key()
-    name: str = Field(unique=True, index=True)
-    description: str = _text()
-    policy: dict[str, Any] | None = _document(nullable=True)
-    """`metadata.policy.Policy` as JSON; None lets the data go anywhere."""
-    created_at: float
+def _text(name: str, *, doc: str | None = None) -> Column[Any]:
+    """Empty unless it is given."""
+    return Column(name, Text, nullable=False, default="", doc=doc)
 
 
-class File(SQLModel, table=True):
-    """A file of a dataset: a name for some content."""
-
-    __tablename__ = "files"
-    __table_args__ = (UniqueConstraint("dataset_id", "path"), Index("ix_files_sha256", "sha256"))
-    id: int | None = _key()
-    dataset_id: int = _owner("datasets.id")
-    path: str
-    """Relative to the dataset, with `/` between its parts."""
-    size_bytes: int = _bytes()
-    sha256: str
-    media_type: str = ""
-    policy: dict[str, Any] | None = _document(nullable=True)
-    """What a result inherited from the inputs that it was made of; added to its dataset's own policy."""
-    created_at: float
+def _count(name: str, default: int = 0) -> Column[Any]:
+    return Column(name, Integer, nullable=False, default=default)
 
 
-class Replica(SQLModel, table=True):
-    """Some content that lies at a site."""
-
-    __tablename__ = "replicas"
-    __table_args__ = (UniqueConstraint("site", "path"), Index("ix_replicas_sha256_site", "sha256", "site"))
-    id: int | None = _key()
-    sha256: str
-    size_bytes: int = _bytes()
-    site: str
-    path: str
-    modified_ns: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
-    """The file's time when it was hashed: with its size a cheap sign of a later change."""
-    verified_at: float
+def _number(name: str) -> Column[Any]:
+    return Column(name, Integer, nullable=False)
 
 
-class Attribute(SQLModel, table=True):
-    """A fact about a dataset (`file_id` is None) or about one of its files. One of the three values is set."""
-
-    __tablename__ = "attributes"
-    __table_args__ = (Index("ix_attributes_key_number", "key", "number"),)
-    id: int | None = _key()
-    dataset_id: int = _owner("datasets.id")
-    file_id: int | None = _owner("files.id", nullable=True)
-    key: str
-    number: float | None = None
-    text: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
-    items: list[Any] | None = _document(nullable=True)
+def _bytes(name: str, *, doc: str | None = None) -> Column[Any]:
+    return Column(name, BigInteger, nullable=False, default=0, doc=doc)
 
 
-class Run(SQLModel, table=True):
-    """One carrying-out of a plan."""
-
-    __tablename__ = "runs"
-    id: str = Field(primary_key=True)
-    name: str = Field(index=True)
-    state: str = Field(index=True)
-    plan: dict[str, Any] = _document()
-    fresh: bool = False
-    """True when results of earlier runs shall not be reused."""
-    wanted: str = "run"
-    """What people want of it: `run` or `cancel`. The engine looks at every tick."""
-    message: str = _text()
-    created_at: float
-    started_at: float | None = None
-    ended_at: float | None = None
+def _seconds(name: str, *, doc: str | None = None) -> Column[Any]:
+    return Column(name, Float, nullable=False, doc=doc)
 
 
-class Step(SQLModel, table=True):
-    """A step of a run."""
-
-    __tablename__ = "steps"
-    __table_args__ = (UniqueConstraint("run_id", "name"),)
-    id: int | None = _key()
-    run_id: str = Field(foreign_key="runs.id", index=True)
-    position: int
-    name: str
-    site: str
-    expanded: bool = False
-    """True once its tasks are known and written."""
-    skipped: str = _text()
-    """Why it does not run; empty when it does."""
+def _moment(name: str, doc: str) -> Column[Any]:
+    """A time that is 0, long ago, unless it is given."""
+    return Column(name, Float, nullable=False, default=0.0, doc=doc)
 
 
-class Task(SQLModel, table=True):
-    """One element of a step's scatter; a step without scatter has one."""
-
-    __tablename__ = "tasks"
-    __table_args__ = (UniqueConstraint("step_id", "position"), Index("ix_tasks_run_state", "run_id", "state"))
-    id: int | None = _key()
-    run_id: str = Field(foreign_key="runs.id")
-    step_id: int = _owner("steps.id")
-    position: int
-    label: str = ""
-    """The element that it works on, for people."""
-    state: str
-    inputs: dict[str, Any] = _document()
-    """Input name -> file or list of files, as `{name, sha256, size_bytes}`."""
-    parameters: dict[str, Any] = _document()
-    outputs: dict[str, Any] | None = _document(nullable=True)
-    """Output name -> list of `{name, sha256, size_bytes, path}`."""
-    content_key: str = Field(default="", index=True)
-    """Hash of image, command, parameters and inputs: equal keys give equal results."""
-    reused_from: str = ""
-    """The attempt whose results were taken over."""
-    attempts: int = 0
-    not_before: float = 0.0
-    """A retry waits until then."""
-    message: str = _text()
+def _seconds_or_none(name: str) -> Column[Any]:
+    return Column(name, Float, nullable=True)
 
 
-class Attempt(SQLModel, table=True):
-    """One submission of a task. Written before the site is asked."""
-
-    __tablename__ = "attempts"
-    __table_args__ = (UniqueConstraint("token"), Index("ix_attempts_run_state", "run_id", "state"))
-    id: int | None = _key()
-    run_id: str = Field(foreign_key="runs.id")
-    task_id: int = _owner("tasks.id")
-    number: int
-    token: str
-    site: str
-    directory: str
-    state: str
-    native_id: str = ""
-    native_state: str = ""
-    node: str = ""
-    exit_code: int | None = None
-    message: str = _text()
-    resources: dict[str, Any] = _document()
-    created_at: float
-    submitted_at: float | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
+def _flag(name: str, doc: str) -> Column[Any]:
+    return Column(name, Boolean, nullable=False, default=False, doc=doc)
 
 
-class Transfer(SQLModel, table=True):
-    """Some content that a run brings to a site. Written before a byte moves."""
+DATASETS = Table(
+    "datasets", METADATA,
+    _key(),
+    _word("name", unique=True, index=True),
+    _text("description"),
+    _document("policy", nullable=True, doc="`metadata.policy.Policy` as JSON; None lets the data go anywhere."),
+    _seconds("created_at"),
+)  # fmt: skip
+"""Named collections of files."""
 
-    __tablename__ = "transfers"
-    __table_args__ = (UniqueConstraint("run_id", "sha256", "destination_site"),)
-    id: int | None = _key()
-    run_id: str = Field(foreign_key="runs.id", index=True)
-    step_id: int | None = _owner("steps.id", nullable=True)
-    """The step that first asked for it."""
-    name: str
-    sha256: str
-    size_bytes: int = _bytes()
-    source_site: str
-    source_path: str
-    destination_site: str
-    destination_path: str
-    mover: str
-    state: str
-    bytes_done: int = _bytes()
-    bytes_moved: int = _bytes()
-    """Bytes that really travelled, over all attempts; less than the size when content was resumed."""
-    attempts: int = 0
-    not_before: float = 0.0
-    message: str = _text()
-    created_at: float
-    started_at: float | None = None
-    ended_at: float | None = None
+FILES = Table(
+    "files", METADATA,
+    _key(),
+    _owner("dataset_id", "datasets.id"),
+    _word("path", doc="Relative to the dataset, with `/` between its parts."),
+    _bytes("size_bytes"),
+    _word("sha256"),
+    _word_or_none("media_type"),
+    _document(
+        "policy", nullable=True,
+        doc="What a result inherited from the inputs that it was made of; added to its dataset's own policy.",
+    ),
+    _seconds("created_at"),
+    UniqueConstraint("dataset_id", "path"),
+    Index("ix_files_sha256", "sha256"),
+)  # fmt: skip
+"""The files of datasets: each a name for some content."""
 
+REPLICAS = Table(
+    "replicas", METADATA,
+    _key(),
+    _word("sha256"),
+    _bytes("size_bytes"),
+    _word("site"),
+    _word("path"),
+    Column(
+        "modified_ns", BigInteger, nullable=True,
+        doc="The file's time when it was hashed: with its size a cheap sign of a later change.",
+    ),
+    _seconds("verified_at"),
+    UniqueConstraint("site", "path"),
+    Index("ix_replicas_sha256_site", "sha256", "site"),
+)  # fmt: skip
+"""Content that lies at a site."""
 
-class Job(SQLModel, table=True):
-    """A script that a person handed to a site, outside any run. Written before the site is asked."""
+ATTRIBUTES = Table(
+    "attributes", METADATA,
+    _key(),
+    _owner("dataset_id", "datasets.id"),
+    _owner("file_id", "files.id", nullable=True),
+    _word("key"),
+    _seconds_or_none("number"),
+    Column("text", Text, nullable=True),
+    _document("items", nullable=True),
+    Index("ix_attributes_key_number", "key", "number"),
+)  # fmt: skip
+"""Facts about a dataset (`file_id` is None) or about one of its files. One of the three values is set."""
 
-    __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_owner_created_at", "owner", "created_at"),)
-    id: str = Field(primary_key=True)
-    """The token that it carries at its site, too."""
-    owner: str
-    """Whoever handed it in: nobody else is told that it exists."""
-    site: str
-    tag: str = ""
-    script: str = _text()
-    directory: str
-    """Where it runs."""
-    folder: str
-    """Where its script and its output lie."""
-    resources: dict[str, Any] = _document()
-    attributes: dict[str, Any] = _document()
-    state: str
-    native_id: str = ""
-    native_state: str = ""
-    node: str = ""
-    exit_code: int | None = None
-    message: str = _text()
-    usage: dict[str, Any] | None = _document(nullable=True)
-    """What the site's accounting counted; None until it has told."""
-    claimed_until: float = 0.0
-    """Until then a process may be submitting it, and no other one does."""
-    created_at: float
-    submitted_at: float | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
+RUNS = Table(
+    "runs", METADATA,
+    Column("id", String, primary_key=True),
+    _word("name", index=True),
+    _word("state", index=True),
+    _document("plan"),
+    _flag("fresh", doc="True when results of earlier runs shall not be reused."),
+    Column(
+        "wanted", String, nullable=False, default="run",
+        doc="What people want of it: `run` or `cancel`. The engine looks at every tick.",
+    ),
+    _text("message"),
+    _seconds("created_at"),
+    _seconds_or_none("started_at"),
+    _seconds_or_none("ended_at"),
+)  # fmt: skip
+"""Carryings-out of plans."""
 
+STEPS = Table(
+    "steps", METADATA,
+    _key(),
+    _of_run(index=True),
+    _number("position"),
+    _word("name"),
+    _word("site"),
+    _flag("expanded", doc="True once its tasks are known and written."),
+    _text("skipped", doc="Why it does not run; empty when it does."),
+    UniqueConstraint("run_id", "name"),
+)  # fmt: skip
+"""The steps of runs."""
 
-class LinkMeasurement(SQLModel, table=True):
-    """What one transfer told about the link between two sites."""
+TASKS = Table(
+    "tasks", METADATA,
+    _key(),
+    _of_run(),
+    _owner("step_id", "steps.id"),
+    _number("position"),
+    _word_or_none("label", doc="The element that it works on, for people."),
+    _word("state"),
+    _document("inputs", doc="Input name -> file or list of files, as `{name, sha256, size_bytes}`."),
+    _document("parameters"),
+    _document("outputs", nullable=True, doc="Output name -> list of `{name, sha256, size_bytes, path}`."),
+    _word_or_none(
+        "content_key", index=True,
+        doc="Hash of image, command, parameters and inputs: equal keys give equal results.",
+    ),
+    _word_or_none("reused_from", doc="The attempt whose results were taken over."),
+    _count("attempts"),
+    _moment("not_before", doc="A retry waits until then."),
+    _text("message"),
+    UniqueConstraint("step_id", "position"),
+    Index("ix_tasks_run_state", "run_id", "state"),
+)  # fmt: skip
+"""The elements of a step's scatter; a step without scatter has one."""
 
-    __tablename__ = "link_measurements"
-    __table_args__ = (Index("ix_link_measurements_pair", "source_site", "destination_site"),)
-    id: int | None = _key()
-    source_site: str
-    destination_site: str
-    mover: str
-    streams: int = 1
-    files: int = 1
-    size_bytes: int = _bytes()
-    seconds: float
-    measured_at: float
+ATTEMPTS = Table(
+    "attempts", METADATA,
+    _key(),
+    _of_run(),
+    _owner("task_id", "tasks.id"),
+    _number("number"),
+    _word("token"),
+    _word("site"),
+    _word("directory"),
+    _word("state"),
+    _word_or_none("native_id"),
+    _word_or_none("native_state"),
+    _word_or_none("node"),
+    Column("exit_code", Integer, nullable=True),
+    _text("message"),
+    _document("resources"),
+    _seconds("created_at"),
+    _seconds_or_none("submitted_at"),
+    _seconds_or_none("started_at"),
+    _seconds_or_none("ended_at"),
+    UniqueConstraint("token"),
+    Index("ix_attempts_run_state", "run_id", "state"),
+)  # fmt: skip
+"""Submissions of tasks. Written before the site is asked."""
 
+TRANSFERS = Table(
+    "transfers", METADATA,
+    _key(),
+    _of_run(index=True),
+    _owner("step_id", "steps.id", nullable=True, doc="The step that first asked for it."),
+    _word("name"),
+    _word("sha256"),
+    _bytes("size_bytes"),
+    _word("source_site"),
+    _word("source_path"),
+    _word("destination_site"),
+    _word("destination_path"),
+    _word("mover"),
+    _word("state"),
+    _bytes("bytes_done"),
+    _bytes(
+        "bytes_moved",
+        doc="Bytes that really travelled, over all attempts; less than the size when content was resumed.",
+    ),
+    _count("attempts"),
+    _moment("not_before", doc="It is not tried again until then."),
+    _text("message"),
+    _seconds("created_at"),
+    _seconds_or_none("started_at"),
+    _seconds_or_none("ended_at"),
+    UniqueConstraint("run_id", "sha256", "destination_site"),
+)  # fmt: skip
+"""Content that a run brings to a site. Written before a byte moves."""
 
-class Event(SQLModel, table=True):
-    """One line of a run's journal: a decision, written before it is acted on, or an observation."""
+JOBS = Table(
+    "jobs", METADATA,
+    Column("id", String, primary_key=True, doc="The token that it carries at its site, too."),
+    _word("owner", doc="Whoever handed it in: nobody else is told that it exists."),
+    _word("site"),
+    _word_or_none("tag"),
+    _text("script"),
+    _word("directory", doc="Where it runs."),
+    _word("folder", doc="Where its script and its output lie."),
+    _document("resources"),
+    _document("attributes"),
+    _word("state"),
+    _word_or_none("native_id"),
+    _word_or_none("native_state"),
+    _word_or_none("node"),
+    Column("exit_code", Integer, nullable=True),
+    _text("message"),
+    _document("usage", nullable=True, doc="What the site's accounting counted; None until it has told."),
+    _moment("claimed_until", doc="Until then a process may be submitting it, and no other one does."),
+    _seconds("created_at"),
+    _seconds_or_none("submitted_at"),
+    _seconds_or_none("started_at"),
+    _seconds_or_none("ended_at"),
+    Index("ix_jobs_owner_created_at", "owner", "created_at"),
+)  # fmt: skip
+"""Scripts that people handed to sites, outside any run. Written before the site is asked."""
 
-    __tablename__ = "events"
-    id: int | None = _key()
-    run_id: str = Field(index=True)
-    at: float
-    kind: str
-    """Dotted, such as `task.submitting` or `transfer.completed`."""
-    subject: str
-    message: str = _text()
+LINK_MEASUREMENTS = Table(
+    "link_measurements", METADATA,
+    _key(),
+    _word("source_site"),
+    _word("destination_site"),
+    _word("mover"),
+    _count("streams", 1),
+    _count("files", 1),
+    _bytes("size_bytes"),
+    _seconds("seconds"),
+    _seconds("measured_at"),
+    Index("ix_link_measurements_pair", "source_site", "destination_site"),
+)  # fmt: skip
+"""What single transfers told about the link between two sites."""
 
+EVENTS = Table(
+    "events", METADATA,
+    _key(),
+    _word("run_id", index=True),
+    _seconds("at"),
+    _word("kind", doc="Dotted, such as `task.submitting` or `transfer.completed`."),
+    _word("subject"),
+    _text("message"),
+)  # fmt: skip
+"""The lines of runs' journals: decisions, written before they are acted on, and observations."""
 
-class Lease(SQLModel, table=True):
-    """Which engine may act on this database; there is one row at most."""
-
-    __tablename__ = "leases"
-    id: int = Field(primary_key=True)
-    holder: str
-    host: str
-    pid: int
-    process_started_at: float
-    """Tells a process from a later one with the same pid."""
-    heartbeat_at: float
+LEASES = Table(
+    "leases", METADATA,
+    Column("id", Integer, primary_key=True),
+    _word("holder"),
+    _word("host"),
+    _number("pid"),
+    _seconds("process_started_at", doc="Tells a process from a later one with the same pid."),
+    _seconds("heartbeat_at"),
+)  # fmt: skip
+"""Which engine may act on this database; there is one row at most."""

@@ -8,10 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from metadata.statements import table
-from metadata.tables import Attempt, Run, Step, Task
+from metadata.tables import ATTEMPTS, RUNS, STEPS, TASKS
 
-_RUNS, _STEPS, _TASKS, _ATTEMPTS = table(Run), table(Step), table(Task), table(Attempt)
 _COMPLETED = "COMPLETED"
 # Enough for a steady median; older ones tell of machines and programs that have changed since.
 _NEWEST = 100
@@ -19,12 +17,12 @@ _NEWEST = 100
 
 def durations(connection: Connection) -> dict[tuple[str, str, str], float]:
     """(run name, step name, site) -> median seconds of its newest 100 completed attempts."""
-    key = (_RUNS.c.name, _STEPS.c.name, _ATTEMPTS.c.site)
-    age = func.row_number().over(partition_by=key, order_by=_ATTEMPTS.c.id.desc()).label("age")
-    seconds = (_ATTEMPTS.c.ended_at - _ATTEMPTS.c.started_at).label("seconds")
-    ended = (_ATTEMPTS.c.state == _COMPLETED) & (_ATTEMPTS.c.ended_at >= _ATTEMPTS.c.started_at)
-    columns = (_RUNS.c.name.label("run"), _STEPS.c.name.label("step"), _ATTEMPTS.c.site, seconds, age)
-    joined = _ATTEMPTS.join(_TASKS).join(_STEPS).join(_RUNS, _STEPS.c.run_id == _RUNS.c.id)
+    key = (RUNS.c.name, STEPS.c.name, ATTEMPTS.c.site)
+    age = func.row_number().over(partition_by=key, order_by=ATTEMPTS.c.id.desc()).label("age")
+    seconds = (ATTEMPTS.c.ended_at - ATTEMPTS.c.started_at).label("seconds")
+    ended = (ATTEMPTS.c.state == _COMPLETED) & (ATTEMPTS.c.ended_at >= ATTEMPTS.c.started_at)
+    columns = (RUNS.c.name.label("run"), STEPS.c.name.label("step"), ATTEMPTS.c.site, seconds, age)
+    joined = ATTEMPTS.join(TASKS).join(STEPS).join(RUNS, STEPS.c.run_id == RUNS.c.id)
     numbered = select(*columns).select_from(joined).where(ended).subquery()
     seen: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
     for row in connection.execute(select(numbered).where(numbered.c.age <= _NEWEST)):
@@ -34,11 +32,11 @@ def durations(connection: Connection) -> dict[tuple[str, str, str], float]:
 
 def output_sizes(connection: Connection) -> dict[tuple[str, str], dict[str, float]]:
     """(run name, step name) -> output name -> median bytes that one of its newest 100 completed tasks left."""
-    key = (_RUNS.c.name, _STEPS.c.name)
-    age = func.row_number().over(partition_by=key, order_by=_TASKS.c.id.desc()).label("age")
-    columns = (_RUNS.c.name.label("run"), _STEPS.c.name.label("step"), _TASKS.c.outputs, age)
-    joined = _TASKS.join(_STEPS).join(_RUNS, _STEPS.c.run_id == _RUNS.c.id)
-    numbered = select(*columns).select_from(joined).where(_TASKS.c.state == _COMPLETED).subquery()
+    key = (RUNS.c.name, STEPS.c.name)
+    age = func.row_number().over(partition_by=key, order_by=TASKS.c.id.desc()).label("age")
+    columns = (RUNS.c.name.label("run"), STEPS.c.name.label("step"), TASKS.c.outputs, age)
+    joined = TASKS.join(STEPS).join(RUNS, STEPS.c.run_id == RUNS.c.id)
+    numbered = select(*columns).select_from(joined).where(TASKS.c.state == _COMPLETED).subquery()
     seen: defaultdict[tuple[str, str], defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row in connection.execute(select(numbered).where(numbered.c.age <= _NEWEST)):
         for output, files in (row.outputs or {}).items():

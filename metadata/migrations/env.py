@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from alembic import context
-from sqlmodel import SQLModel
 
-import metadata.tables  # noqa: F401 - registers every table with SQLModel.metadata
+from metadata.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=SQLModel.metadata,
+    target_metadata=METADATA,
     # SQLite changes few things in place; alembic then copies the table.
     render_as_batch=True,
     compare_type=True,

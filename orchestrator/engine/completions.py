@@ -12,7 +12,7 @@ from typing import Any
 
 from metadata.errors import MiddlewareError, TransientError
 from metadata.journal import Page
-from metadata.tables import Attempt, Task
+from metadata.tables import ATTEMPTS, TASKS
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
 from orchestrator.engine.results import register
@@ -103,7 +103,7 @@ class Completions:
         task, attempt, status = news.task, news.attempt, news.status
         attempt.state, attempt.native_state = status.state, status.native_state
         page.update(
-            Attempt, attempt.id, state=str(status.state), native_state=status.native_state, node=status.node,
+            ATTEMPTS, attempt.id, state=str(status.state), native_state=status.native_state, node=status.node,
             exit_code=status.exit_code, message=status.message, started_at=status.started_at,
             ended_at=status.ended_at if status.state.final else None,
         )  # fmt: skip
@@ -111,16 +111,16 @@ class Completions:
             fail(self._run, news.step, task, f"{news.step.plan.site}: the program ended well but {news.trouble}", page)
         elif status.state is JobState.COMPLETED:
             task.state = status.state
-            page.update(Task, task.id, state=str(task.state), outputs=task.outputs, message="")
+            page.update(TASKS, task.id, state=str(task.state), outputs=task.outputs, message="")
             page.event(self._run.id, "task.completed", attempt.token)
         elif status.state in (JobState.ACTIVE, JobState.QUEUED):
             task.state = status.state
-            page.update(Task, task.id, state=str(status.state))
+            page.update(TASKS, task.id, state=str(status.state))
         elif status.state is JobState.FAILED:
             self._failed(news.step, task, attempt, status, page)
         elif status.state is JobState.CANCELED:
             task.state = JobState.CANCELED
-            page.update(Task, task.id, state="CANCELED", message=status.message)
+            page.update(TASKS, task.id, state="CANCELED", message=status.message)
             page.event(self._run.id, "task.canceled", attempt.token, status.native_state)
 
     def _failed(self, step: LiveStep, task: LiveTask, attempt: LiveAttempt, status: JobStatus, page: Page) -> None:
@@ -130,7 +130,7 @@ class Completions:
             fail(self._run, step, task, reason, page)
             return
         task.state, task.not_before = JobState.NEW, time.time() + retries.delay
-        page.update(Task, task.id, state="NEW", not_before=task.not_before, message=reason)
+        page.update(TASKS, task.id, state="NEW", not_before=task.not_before, message=reason)
         grown = f", with more {', '.join(retries.grow)}" if retries.grow else ""
         page.event(
             self._run.id,

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sqlmodel import SQLModel
+from sqlalchemy import Table
 
 from metadata.catalogue import Catalogue
 from metadata.journal import Journal
-from metadata.tables import Attempt, Step, Task, Transfer
+from metadata.tables import ATTEMPTS, STEPS, TASKS, TRANSFERS
 from orchestrator.registry import OpenSite
 from staging.ports import Mover, Storage
 from staging.routes import Rate
@@ -29,9 +29,9 @@ class Context:
     movers: Mapping[str, Mover]
     measured: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
     declared: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    numbers: dict[type[SQLModel], Iterator[int]] = field(default_factory=dict)
+    numbers: dict[Table, Iterator[int]] = field(default_factory=dict)
     """The next ids. Only the engine that holds the lease adds such rows, so it may number them itself."""
 
     def __post_init__(self) -> None:
         last = self.journal.last_ids()
-        self.numbers = {model: itertools.count(last[model] + 1) for model in (Step, Task, Attempt, Transfer)}
+        self.numbers = {table: itertools.count(last[table] + 1) for table in (STEPS, TASKS, ATTEMPTS, TRANSFERS)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from metadata.errors import PlanningError
 from metadata.journal import Page
-from metadata.tables import Step, Task
+from metadata.tables import STEPS, TASKS
 from orchestrator.commands import FileValue, bound_inputs, content_key
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask
 from orchestrator.jobs import JobState
@@ -38,11 +38,11 @@ def _open(run: LiveRun, step: LiveStep, page: Page, numbers: Iterator[int]) -> N
     for task in tasks:
         step.tasks.append(task)
         page.insert(
-            Task, id=task.id, run_id=run.id, step_id=step.id, position=task.position, label=task.label,
+            TASKS, id=task.id, run_id=run.id, step_id=step.id, position=task.position, label=task.label,
             state=task.state, inputs=task.inputs, parameters=task.parameters, content_key=task.content_key,
         )  # fmt: skip
     step.expanded = True
-    page.update(Step, step.id, expanded=True)
+    page.update(STEPS, step.id, expanded=True)
     page.event(run.id, "step.opened", step.plan.name, f"{len(step.tasks)} tasks at {step.plan.site}")
 
 

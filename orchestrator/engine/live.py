@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metadata.journal import Journal
-from metadata.tables import Attempt, Step, Task, Transfer
+from metadata.tables import ATTEMPTS, STEPS, TASKS, TRANSFERS
 from orchestrator.jobs import JobState, NativeId, Token
 from orchestrator.plans import Plan, PlannedStep
 from orchestrator.workflows import Resources
@@ -139,15 +139,15 @@ def load_run(journal: Journal, run_id: str) -> LiveRun:
     row = journal.run(run_id)
     run = LiveRun(id=run_id, plan=Plan.model_validate(row["plan"]), fresh=row["fresh"], state=JobState(row["state"]))
     by_id: dict[int, LiveStep] = {}
-    for found in journal.rows(Step, run_id):
+    for found in journal.rows(STEPS, run_id):
         step = LiveStep(
             id=found["id"], plan=run.plan.step(found["name"]), expanded=found["expanded"], skipped=found["skipped"]
         )
         run.steps[found["name"]] = by_id[step.id] = step
-    tasks = {found["id"]: _task(found, by_id) for found in journal.rows(Task, run_id)}
-    for found in journal.rows(Attempt, run_id):
+    tasks = {found["id"]: _task(found, by_id) for found in journal.rows(TASKS, run_id)}
+    for found in journal.rows(ATTEMPTS, run_id):
         tasks[found["task_id"]].attempt = _attempt(found)
-    for found in journal.rows(Transfer, run_id):
+    for found in journal.rows(TRANSFERS, run_id):
         transfer = _transfer(found)
         run.transfers[transfer.sha256, transfer.destination_site] = transfer
     return run

@@ -10,7 +10,7 @@ from functools import partial
 from metadata.errors import MiddlewareError
 from metadata.journal import Page
 from metadata.lease import HEARTBEAT_S, EngineLease
-from metadata.tables import Run, Task
+from metadata.tables import RUNS, TASKS
 from orchestrator.engine.completions import Completions
 from orchestrator.engine.context import Context
 from orchestrator.engine.expansion import open_steps
@@ -80,7 +80,7 @@ class Engine:
         page = Page()
         if self._run.state is not JobState.ACTIVE:
             self._run.state = JobState.ACTIVE
-            page.update(Run, self._run.id, state="ACTIVE", started_at=time.time())
+            page.update(RUNS, self._run.id, state="ACTIVE", started_at=time.time())
             page.event(self._run.id, "run.started", self._run.id)
         else:
             page.event(self._run.id, "run.resumed", self._run.id)
@@ -118,7 +118,7 @@ class Engine:
             self._journal.commit(sent)
 
     def _decide(self, page: Page) -> list[LiveTransfer]:
-        open_steps(self._run, page, self._context.numbers[Task])
+        open_steps(self._run, page, self._context.numbers[TASKS])
         reused = take_over(self._context, self._run, page)
         ready = self._stagings.request(page)
         rest = self._submissions.write_down(ready, page)
@@ -157,7 +157,7 @@ class Engine:
             sent = task.attempt is not None and task.attempt.native_id and not task.attempt.state.final
             if not task.state.final and not sent:
                 task.state = JobState.CANCELED
-                page.update(Task, task.id, state="CANCELED")
+                page.update(TASKS, task.id, state="CANCELED")
         page.event(self._run.id, "run.canceling", self._run.id)
 
     def _end(self, page: Page) -> None:
@@ -176,7 +176,7 @@ class Engine:
         else:
             return
         self._run.state = state
-        page.update(Run, self._run.id, state=str(state), message=message, ended_at=time.time())
+        page.update(RUNS, self._run.id, state=str(state), message=message, ended_at=time.time())
         page.event(self._run.id, f"run.{state.lower()}", self._run.id, message)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metadata.journal import Page
-from metadata.tables import Task
+from metadata.tables import TASKS
 from orchestrator.engine.context import Context
 from orchestrator.engine.copies import trusted
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask
@@ -33,7 +33,7 @@ def take_over(context: Context, run: LiveRun, page: Page) -> int:
     for _, task, row in reused:
         task.state, task.outputs = JobState.COMPLETED, row["outputs"]
         origin = f"{row['run_id']}#{row['id']}"
-        page.update(Task, task.id, state=str(task.state), outputs=task.outputs, reused_from=origin)
+        page.update(TASKS, task.id, state=str(task.state), outputs=task.outputs, reused_from=origin)
     register(context, run, [(step, task) for step, task, _ in reused], replicas=False)
     _tell(run, reused, page)
     return len(reused)

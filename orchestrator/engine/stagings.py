@@ -13,7 +13,7 @@ from metadata.errors import MiddlewareError, StagingError, TransferInterruptedEr
 from metadata.journal import Page
 from metadata.policy import ANYWHERE
 from metadata.records import Measurement, ReplicaRecord
-from metadata.tables import Task, Transfer
+from metadata.tables import TASKS, TRANSFERS
 from orchestrator.engine.context import Context
 from orchestrator.engine.copies import trusted
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask, LiveTransfer
@@ -93,7 +93,7 @@ class Stagings:
                 ready.append((step, task))
             elif task.state is JobState.NEW:
                 task.state = JobState.STAGE_IN
-                page.update(Task, task.id, state=str(task.state))
+                page.update(TASKS, task.id, state=str(task.state))
         return ready
 
     def _look_for(self, wanted: set[tuple[str, str]]) -> None:
@@ -134,13 +134,13 @@ class Stagings:
         source = min(copies, key=lambda copy: self._route(copy.site, site).seconds(content.size_bytes))
         store = store_path(self._context.sites[site].settings.workdir, content.sha256)
         transfer = LiveTransfer(
-            id=next(self._context.numbers[Transfer]), step_id=step.id, name=name, sha256=content.sha256,
+            id=next(self._context.numbers[TRANSFERS]), step_id=step.id, name=name, sha256=content.sha256,
             size_bytes=content.size_bytes, source_site=source.site, source_path=source.path, destination_site=site,
             destination_path=str(store), mover=self._route(source.site, site).mover, state=JobState.NEW,
         )  # fmt: skip
         self._run.transfers[content.sha256, site] = transfer
         row = {key: value for key, value in vars(transfer).items() if key not in ("bytes_told", "state", "message")}
-        page.insert(Transfer, run_id=self._run.id, state=str(transfer.state), created_at=time.time(), **row)
+        page.insert(TRANSFERS, run_id=self._run.id, state=str(transfer.state), created_at=time.time(), **row)
         page.event(
             self._run.id,
             "transfer.ordered",
@@ -157,7 +157,7 @@ class Stagings:
 
     def _reset(self, transfer: LiveTransfer, page: Page) -> None:
         transfer.state, transfer.attempts, transfer.not_before = JobState.NEW, 0, 0.0
-        page.update(Transfer, transfer.id, state=str(transfer.state), attempts=0, not_before=0.0)
+        page.update(TRANSFERS, transfer.id, state=str(transfer.state), attempts=0, not_before=0.0)
 
     # -- carrying ------------------------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class Stagings:
         for transfer in admitted:
             transfer.state = JobState.ACTIVE
             transfer.attempts += 1
-            page.update(Transfer, transfer.id, state="ACTIVE", attempts=transfer.attempts, started_at=now)
+            page.update(TRANSFERS, transfer.id, state="ACTIVE", attempts=transfer.attempts, started_at=now)
         return admitted
 
     def start(self, admitted: Iterable[LiveTransfer]) -> None:
@@ -226,7 +226,7 @@ class Stagings:
             for transfer in self._run.transfers.values():
                 if transfer.state is JobState.ACTIVE and transfer.bytes_done != transfer.bytes_told:
                     transfer.bytes_told = transfer.bytes_done
-                    page.update(Transfer, transfer.id, bytes_done=transfer.bytes_done)
+                    page.update(TRANSFERS, transfer.id, bytes_done=transfer.bytes_done)
 
     def _arrived(self, transfer: LiveTransfer, arrival: Arrival, page: Page) -> None:
         now = time.time()
@@ -247,7 +247,7 @@ class Stagings:
         transfer.state, transfer.bytes_done = JobState.COMPLETED, transfer.size_bytes
         transfer.bytes_moved += arrival.bytes_moved
         page.update(
-            Transfer, transfer.id, state="COMPLETED", bytes_done=transfer.size_bytes, bytes_moved=transfer.bytes_moved,
+            TRANSFERS, transfer.id, state="COMPLETED", bytes_done=transfer.size_bytes, bytes_moved=transfer.bytes_moved,
             ended_at=now, message="",
         )  # fmt: skip
         page.event(
@@ -262,11 +262,11 @@ class Stagings:
             return  # the journal still says ACTIVE, which is what a resume wants to find
         if isinstance(error, TransientError) and transfer.attempts < _TRIES:
             transfer.state, transfer.not_before = JobState.NEW, time.time() + error.retry_after_s
-            page.update(Transfer, transfer.id, state="NEW", not_before=transfer.not_before, message=error.message)
+            page.update(TRANSFERS, transfer.id, state="NEW", not_before=transfer.not_before, message=error.message)
             page.event(self._run.id, "transfer.retrying", transfer.name, error.message)
             return
         transfer.state, transfer.message = JobState.FAILED, error.message
-        page.update(Transfer, transfer.id, state="FAILED", message=error.message, ended_at=time.time())
+        page.update(TRANSFERS, transfer.id, state="FAILED", message=error.message, ended_at=time.time())
         page.event(self._run.id, "transfer.failed", transfer.name, error.message)
         for step, task in self._run.tasks():
             needs = step.plan.site == transfer.destination_site and any(
@@ -281,11 +281,11 @@ class Stagings:
         for transfer in self._run.transfers.values():
             if not transfer.state.final:
                 transfer.state = JobState.CANCELED
-                page.update(Transfer, transfer.id, state="CANCELED", ended_at=time.time())
+                page.update(TRANSFERS, transfer.id, state="CANCELED", ended_at=time.time())
 
 
 def fail(run: LiveRun, step: LiveStep, task: LiveTask, message: str, page: Page) -> None:
     """The task has failed for good."""
     task.state = JobState.FAILED
-    page.update(Task, task.id, state=str(task.state), message=message)
+    page.update(TASKS, task.id, state=str(task.state), message=message)
     page.event(run.id, "task.failed", f"{step.plan.name}[{task.position}]", message)

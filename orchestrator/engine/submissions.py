@@ -12,7 +12,7 @@ from typing import Any
 
 from metadata.errors import MiddlewareError, TransientError
 from metadata.journal import Page
-from metadata.tables import Attempt, Task
+from metadata.tables import ATTEMPTS, TASKS
 from orchestrator.commands import link_targets, task_argv
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
@@ -61,11 +61,11 @@ class Submissions:
             attempt = self._attempt(step, task)
             task.attempt, task.state = attempt, JobState.QUEUED
             page.insert(
-                Attempt, id=attempt.id, run_id=self._run.id, task_id=task.id, number=attempt.number,
+                ATTEMPTS, id=attempt.id, run_id=self._run.id, task_id=task.id, number=attempt.number,
                 token=attempt.token, site=step.plan.site, directory=attempt.directory, state=str(attempt.state),
                 resources=_document(attempt.resources), created_at=time.time(),
             )  # fmt: skip
-            page.update(Task, task.id, state=str(task.state), attempts=task.attempts)
+            page.update(TASKS, task.id, state=str(task.state), attempts=task.attempts)
             page.event(self._run.id, "task.submitting", attempt.token, f"to {step.plan.site}")
         return max(0, len(ready) - _AT_ONCE)
 
@@ -74,7 +74,7 @@ class Submissions:
         folder = self._context.sites[step.plan.site].settings.workdir / "runs" / self._run.id / step.plan.name
         wanted = step.plan.resources.grown(dict(step.plan.retries.grow), task.attempts - 1)  # type: ignore[arg-type]
         return LiveAttempt(
-            id=next(self._context.numbers[Attempt]),
+            id=next(self._context.numbers[ATTEMPTS]),
             number=task.attempts,
             token=token,
             directory=str(folder / str(task.position) / str(task.attempts)),
@@ -151,12 +151,12 @@ class Submissions:
 
     def _accepted(self, attempt: LiveAttempt, native_id: NativeId, page: Page) -> None:
         attempt.native_id, attempt.state = native_id, JobState.QUEUED
-        page.update(Attempt, attempt.id, native_id=native_id, state="QUEUED", submitted_at=time.time())
+        page.update(ATTEMPTS, attempt.id, native_id=native_id, state="QUEUED", submitted_at=time.time())
 
     def _refused(self, row: _Row, message: str, page: Page) -> None:
         step, task, attempt = row
         attempt.state = JobState.FAILED
-        page.update(Attempt, attempt.id, state="FAILED", message=message, ended_at=time.time())
+        page.update(ATTEMPTS, attempt.id, state="FAILED", message=message, ended_at=time.time())
         fail(self._run, step, task, message, page)
 
     def _specs(self, rows: Iterable[_Row], page: Page) -> list[JobSpec]:

@@ -11,7 +11,7 @@ from metadata.errors import ConflictError, EngineBusyError, NotFoundError
 from metadata.history import RunProgress, RunRecord, RunSummary
 from metadata.journal import Page
 from metadata.lease import EngineLease, holder_of
-from metadata.tables import Run, Step, Task, Transfer
+from metadata.tables import RUNS, STEPS, TASKS, TRANSFERS
 from orchestrator.engine.context import Context
 from orchestrator.engine.loop import Engine
 from orchestrator.jobs import JobState
@@ -30,12 +30,12 @@ def create_run(workspace: Workspace, plan: Plan, *, fresh: bool = False) -> str:
     context = _context(workspace, plan)
     page = Page()
     page.insert(
-        Run, id=run_id, name=plan.name, state="NEW", plan=plan.model_dump(mode="json", by_alias=True), fresh=fresh,
+        RUNS, id=run_id, name=plan.name, state="NEW", plan=plan.model_dump(mode="json", by_alias=True), fresh=fresh,
         wanted="run", message="", created_at=time.time(),
     )  # fmt: skip
     for position, step in enumerate(plan.steps):
         page.insert(
-            Step, id=next(context.numbers[Step]), run_id=run_id, position=position, name=step.name, site=step.site,
+            STEPS, id=next(context.numbers[STEPS]), run_id=run_id, position=position, name=step.name, site=step.site,
             expanded=False, skipped=step.skipped,
         )  # fmt: skip
     page.event(run_id, "run.created", run_id, f"plan {plan.digest}")
@@ -96,7 +96,7 @@ def cancel(workspace: Workspace, run_id: str, *, watch: Watch | None = None) -> 
     if JobState(record.state).final:
         raise ConflictError(f"the run {record.id} has ended already: {record.state}")
     page = Page()
-    page.update(Run, record.id, wanted="cancel")
+    page.update(RUNS, record.id, wanted="cancel")
     page.event(record.id, "run.cancel-wanted", record.id)
     workspace.journal.commit(page)
     deadline = time.monotonic() + _CANCEL_PATIENCE_S
@@ -202,13 +202,13 @@ def _reopen(workspace: Workspace, run_id: str) -> None:
     """Failed and canceled tasks and transfers may begin again."""
     page = Page()
     again = (JobState.FAILED, JobState.CANCELED)
-    for row in workspace.journal.rows(Task, run_id):
+    for row in workspace.journal.rows(TASKS, run_id):
         if row["state"] in again:
-            page.update(Task, row["id"], state="NEW", not_before=0.0)
-    for row in workspace.journal.rows(Transfer, run_id):
+            page.update(TASKS, row["id"], state="NEW", not_before=0.0)
+    for row in workspace.journal.rows(TRANSFERS, run_id):
         if row["state"] in again:
-            page.update(Transfer, row["id"], state="NEW", attempts=0, not_before=0.0)
-    page.update(Run, run_id, state="NEW", wanted="run", message="", ended_at=None)
+            page.update(TRANSFERS, row["id"], state="NEW", attempts=0, not_before=0.0)
+    page.update(RUNS, run_id, state="NEW", wanted="run", message="", ended_at=None)
     page.event(run_id, "run.retried", run_id)
     workspace.journal.commit(page)
 

@@ -3,10 +3,10 @@ from itertools import count
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
-from sqlmodel import SQLModel
 
 from metadata.catalogue import Catalogue
 from metadata.database import open_database
+from metadata.tables import METADATA
 from tests.integration.metadata.postgresql import Server, programs, running
 
 # The suite that both databases must pass lies beside the tests on SQLite.
@@ -49,7 +49,7 @@ def shared_engine(url: str) -> Iterator[Engine]:
 @pytest.fixture
 def engine(shared_engine: Engine) -> Engine:
     """One set of tables for all tests, because to make them takes long; every test finds them empty."""
-    names = ", ".join(table.name for table in SQLModel.metadata.sorted_tables)
+    names = ", ".join(table.name for table in METADATA.sorted_tables)
     with shared_engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
     return shared_engine

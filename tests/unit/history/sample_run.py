@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from metadata.tables import Attempt, Event, Run, Step, Task, Transfer
+from metadata.rows import Attempt, Event, Run, Step, Task, Transfer
 from orchestrator.plans import (
     Candidate,
     Plan,

@@ -16,7 +16,7 @@ from sqlmodel import Session
 from metadata.catalogue import Catalogue, Measurement, NewFile, ReplicaRecord
 from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.policy import ANYWHERE, Policy
-from metadata.tables import Attempt, Run, Step, Task
+from metadata.rows import Attempt, Run, Step, Task
 
 AGH = Policy(sites=frozenset({"agh"}), release=("heatmap",))
 AGH_OR_LRZ = Policy(sites=frozenset({"agh", "lrz"}))

@@ -10,11 +10,11 @@ from alembic.autogenerate import compare_metadata, produce_migrations, render_py
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Inspector, create_engine, inspect, text
-from sqlmodel import SQLModel
 
 from metadata import database
 from metadata.catalogue import Catalogue, NewFile
 from metadata.errors import ConflictError
+from metadata.tables import METADATA
 
 # A later change that no database carries out in place: SQLite must rebuild the table that files refer to.
 SECOND = """
@@ -47,8 +47,8 @@ class MigrationTests:
         with engine.connect() as connection:
             # Constraints without a name have none to compare by; `test_..._alike` looks at them.
             context = MigrationContext.configure(connection, opts={"compare_type": True})
-            difference = compare_metadata(context, SQLModel.metadata)
-            missing = render_python_code(produce_migrations(context, SQLModel.metadata).upgrade_ops)
+            difference = compare_metadata(context, METADATA)
+            missing = render_python_code(produce_migrations(context, METADATA).upgrade_ops)
         engine.dispose()
         assert not difference, f"metadata/tables.py changed; the migrations lack:\n{missing}"
 

@@ -16,8 +16,7 @@ from sqlalchemy import Engine
 from metadata.database import open_database
 from metadata.errors import EngineBusyError
 from metadata.lease import EngineLease, holder_of
-from metadata.statements import table
-from metadata.tables import Lease
+from metadata.tables import LEASES
 from tests.unit.orchestrator.homes import wait_until
 
 HOLDER = """
@@ -104,7 +103,7 @@ def test_an_engine_elsewhere_is_dead_when_it_was_silent_for_long(database: Engin
         "heartbeat_at": time.time() - silent_s,
     }
     with database.execution_options(writing=True).begin() as connection:
-        connection.execute(table(Lease).insert(), [row])
+        connection.execute(LEASES.insert(), [row])
     assert (holder_of(database) is None) == free
     if free:
         with EngineLease(database):
@@ -125,7 +124,7 @@ def test_a_later_process_with_the_same_number_is_another(database: Engine) -> No
         "heartbeat_at": time.time(),
     }
     with database.execution_options(writing=True).begin() as connection:
-        connection.execute(table(Lease).insert(), [row])
+        connection.execute(LEASES.insert(), [row])
     with EngineLease(database):
         pass
 
@@ -135,5 +134,5 @@ def test_an_engine_whose_lease_was_taken_learns_of_it(database: Engine) -> None:
     with EngineLease(database) as lease:
         assert lease.renew()
         with database.execution_options(writing=True).begin() as connection:
-            connection.execute(table(Lease).delete())
+            connection.execute(LEASES.delete())
         assert not lease.renew()
