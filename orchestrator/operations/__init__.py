@@ -35,14 +35,13 @@ from orchestrator.operations.jobs import (
     submit_job,
     wait_job,
 )
+from orchestrator.operations.logs import Log, logs
 from orchestrator.operations.planning import check_workflow, plan, saved_plan
 from orchestrator.operations.reports import Report, write_report
 from orchestrator.operations.runs import (
-    Log,
     cancel,
     create_run,
     list_runs,
-    logs,
     newest,
     progress,
     resume,

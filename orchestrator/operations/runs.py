@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from metadata.errors import ConflictError, EngineBusyError, NotFoundError
 from metadata.history import RunProgress, RunRecord, RunSummary
@@ -135,57 +134,6 @@ def newest(workspace: Workspace, *states: str) -> str:
         if not states or run.state in states:
             return run.id
     raise NotFoundError("there is no such run yet; start one with: convoy run WORKFLOW")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Log:
-    """What one attempt wrote."""
-
-    step: str
-    position: int
-    label: str
-    attempt: int
-    state: str
-    stdout: str
-    stderr: str
-
-
-def logs(
-    workspace: Workspace,
-    run_id: str,
-    step: str | None = None,
-    *,
-    task: int | None = None,
-    limit_bytes: int | None = None,
-) -> list[Log]:
-    """The output of a run's newest attempts; of one step or one task when named. Raises NotFoundError."""
-    record = workspace.history.run(run_id)
-    if step is not None and step not in {row.name for row in record.steps}:
-        raise NotFoundError(
-            f"the run {record.id} has no step {step!r}; it has {', '.join(row.name for row in record.steps)}"
-        )
-    found = []
-    for row in record.steps:
-        for item in row.tasks if step in (None, row.name) else ():
-            if item.last is None or task not in (None, item.position):
-                continue
-            storage = workspace.storages[item.last.site]
-            texts = {}
-            for stream in ("stdout", "stderr"):
-                path = f"{item.last.directory}/{stream}.txt"
-                there = storage.stat(path) is not None
-                texts[stream] = storage.read(path, limit_bytes=limit_bytes).decode(errors="replace") if there else ""
-            found.append(
-                Log(
-                    step=row.name,
-                    position=item.position,
-                    label=item.label,
-                    attempt=item.last.number,
-                    state=item.state,
-                    **texts,
-                )
-            )
-    return found
 
 
 def _to_resume(workspace: Workspace, run_id: str | None) -> str:

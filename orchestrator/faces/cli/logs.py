@@ -57,6 +57,7 @@ def follow_logs(terminal: Terminal, run_id: str, *, step: str | None, task: int 
 def _parts(log: Log, stdout: bool | None) -> Iterator[tuple[str, str]]:
     name = f"{log.step}.{log.position}" + (f" ({log.label})" if log.label else "")
     tries = f", try {log.attempt}" if log.attempt > 1 else ""
+    tries += f", of {log.reused_from}" if log.reused_from else ""
     for stream, text in (("stdout", log.stdout), ("stderr", log.stderr)):
         wanted = stdout is None or stdout == (stream == "stdout")
         if wanted and text:

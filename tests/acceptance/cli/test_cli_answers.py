@@ -69,6 +69,7 @@ def test_a_parameter_changes_what_runs_and_equal_steps_are_taken_over(tell: Tell
     fresh, again, first = (run["id"] for run in tell("ls", "--json").document)
     assert tell("logs", first, "greet.1", "--stdout").out == "ahoy 1\n"
     assert f"taken over from {first}" in tell("show", again).out
+    assert f"==> greet.1 (1) stdout, of {first} <==\nahoy 1\n" in tell("logs", again).out
     assert tell("logs", fresh, "greet.1", "--stdout").out == "hello 1\n"
 
 
