@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 HERE = "here"
 """The name of this machine as a place for data. It runs no steps unless a site says so."""
 
@@ -39,10 +37,16 @@ def find_settings(
     The home is the nearest `.convoy` in this folder or above it, else the user's own data folder.
     """
     found = home or _path(environment.get("CONVOY_HOME")) or _nearest(folder or Path.cwd())
-    found = (found or Path(platformdirs.user_data_dir("convoy"))).expanduser().resolve()
+    found = (found or _of_the_user()).expanduser().resolve()
     url = database_url or environment.get("CONVOY_DATABASE") or f"sqlite:///{found / 'convoy.db'}"
     sites = sites_file or _path(environment.get("CONVOY_SITES")) or found / "sites.yaml"
     return Settings(home=found, database_url=url, sites_file=sites)
+
+
+def _of_the_user() -> Path:
+    import platformdirs  # noqa: PLC0415 - most people work in a home that they made or named
+
+    return Path(platformdirs.user_data_dir("convoy"))
 
 
 def _path(text: str | None) -> Path | None:

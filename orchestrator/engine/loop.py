@@ -55,12 +55,15 @@ class Engine:
         """The state in which the run ended. On KeyboardInterrupt the jobs go on and the run can be resumed."""
         try:
             self._begin()
+            clock_needed_at = self._clock_needed_at()
             while not self._run.state.final and not self._lost.is_set():
                 begin = time.monotonic()
                 self._turn()
                 self._observe()
                 took = time.monotonic() - begin
                 if not self._run.state.final:
+                    if time.monotonic() >= clock_needed_at:
+                        self._pulse.start()
                     self._wake.wait(timeout=self._patience())
                     self._wake.clear()
                     time.sleep(_spacing(took))
@@ -85,6 +88,11 @@ class Engine:
         else:
             page.event(self._run.id, "run.resumed", self._run.id)
         self._journal.commit(page)
+
+    def _clock_needed_at(self) -> float:
+        """Sites that tell of changes by themselves wake the engine; whether one forgot is asked after a second only."""
+        told = all(isinstance(site.executor, SupportsNotification) for site in self._context.sites.values())
+        return time.monotonic() + (_LONGEST_WAIT_S if told else 0.0)
 
     def _beat(self) -> None:
         if not self._lease.renew():

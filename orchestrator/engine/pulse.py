@@ -5,38 +5,60 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
 
 QUICK_S = 0.5
 SLOW_S = 30.0
 _GROWTH = 1.5
 
-logging.getLogger("apscheduler").setLevel(logging.ERROR)
-
 
 class Pulse:
-    """Calls back at intervals, from a thread of its own."""
+    """Calls back at intervals, from a thread of its own, once it was started; until then it keeps what it is told."""
 
     def __init__(self) -> None:
-        self._clock = BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(2)})
+        self._clock: BackgroundScheduler | None = None
         self._intervals: dict[str, float] = {}
-        self._clock.start()
+        self._kept: dict[str, dict[str, Any]] = {}
+
+    def start(self) -> None:
+        """The clock runs."""
+        if self._clock is None:
+            self._clock = _clock()
+            for name, job in self._kept.items():
+                self._clock.add_job(id=name, **job)
+            self._clock.start()
 
     def every(self, name: str, seconds: float, call: Callable[[], None]) -> None:
         """`call` is called every so many seconds."""
-        self._clock.add_job(
-            call, "interval", seconds=seconds, id=name, coalesce=True, max_instances=1, misfire_grace_time=None
-        )
+        self._call(name, func=call, trigger="interval", seconds=seconds, coalesce=True, max_instances=1)
 
     def adapt(self, name: str, call: Callable[[], None], *, changed: bool) -> None:
         """`call` is called once more: after half a second when something changed, else later and later up to 30 s."""
         before = self._intervals.get(name, QUICK_S)
         self._intervals[name] = QUICK_S if changed else min(SLOW_S, before * _GROWTH)
         moment = datetime.now(UTC) + timedelta(seconds=self._intervals[name])
-        self._clock.add_job(call, "date", run_date=moment, id=name, replace_existing=True, misfire_grace_time=None)
+        self._call(name, func=call, trigger="date", run_date=moment)
 
     def stop(self) -> None:
         """Nothing is called any more."""
-        self._clock.shutdown(wait=False)
+        if self._clock is not None:
+            self._clock.shutdown(wait=False)
+
+    def _call(self, name: str, **job: Any) -> None:
+        job["misfire_grace_time"] = None
+        if self._clock is None:
+            self._kept[name] = job
+        else:
+            self._clock.add_job(id=name, replace_existing=True, **job)
+
+
+def _clock() -> BackgroundScheduler:
+    # Slow to load, and a run that is over within a second does without.
+    from apscheduler.executors.pool import ThreadPoolExecutor  # noqa: PLC0415
+    from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
+
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    return BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(2)})

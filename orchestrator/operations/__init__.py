@@ -1,123 +1,96 @@
-"""THE verbs. Every face (command line, REST, Python) calls these and nothing else."""
+"""THE verbs. Every face (command line, REST, Python) calls these and nothing else.
 
-from orchestrator.operations.access import (
-    Identity,
-    KeyDecision,
-    Prompter,
-    Question,
-    UnknownKey,
-    login_site,
-    run_command,
-    trust_site,
-)
-from orchestrator.operations.accounting import RunEfficiency, TaskEfficiency, efficiency
-from orchestrator.operations.data import (
-    DatasetView,
-    Verification,
-    add_data,
-    find_data,
-    get_data,
-    list_data,
-    show_data,
-    tag_data,
-    verify_data,
-)
-from orchestrator.operations.images import ImageView, build_image, import_image, list_images, push_image, verify_image
-from orchestrator.operations.job_records import JobAccount, JobRecord
-from orchestrator.operations.jobs import (
-    JobOutput,
-    abort_job,
-    delete_job,
-    job_output,
-    job_status,
-    list_jobs,
-    resume_job,
-    submit_job,
-    wait_job,
-)
-from orchestrator.operations.logs import Log, logs
-from orchestrator.operations.planning import check_workflow, plan, saved_plan
-from orchestrator.operations.reports import Report, write_report
-from orchestrator.operations.runs import (
-    cancel,
-    create_run,
-    list_runs,
-    newest,
-    progress,
-    resume,
-    retry,
-    show,
-    start,
-)
-from orchestrator.operations.setup import init, schema
-from orchestrator.operations.sites import Finding, list_sites, show_site, test_site
-from orchestrator.operations.usecases import DemoData, list_usecases, make_demo_data, show_usecase, usecase_workflow
-from orchestrator.operations.workspace import Workspace
+A verb's module is imported when the verb is first asked for: a run shall not wait for what only reports need.
+"""
 
-__all__ = [
-    "DatasetView",
-    "DemoData",
-    "Finding",
-    "Identity",
-    "ImageView",
-    "JobAccount",
-    "JobOutput",
-    "JobRecord",
-    "KeyDecision",
-    "Log",
-    "Prompter",
-    "Question",
-    "Report",
-    "RunEfficiency",
-    "TaskEfficiency",
-    "UnknownKey",
-    "Verification",
-    "Workspace",
-    "abort_job",
-    "add_data",
-    "build_image",
-    "cancel",
-    "check_workflow",
-    "create_run",
-    "delete_job",
-    "efficiency",
-    "find_data",
-    "get_data",
-    "import_image",
-    "init",
-    "job_output",
-    "job_status",
-    "list_data",
-    "list_images",
-    "list_jobs",
-    "list_runs",
-    "list_sites",
-    "list_usecases",
-    "login_site",
-    "logs",
-    "make_demo_data",
-    "newest",
-    "plan",
-    "progress",
-    "push_image",
-    "resume",
-    "resume_job",
-    "retry",
-    "run_command",
-    "saved_plan",
-    "schema",
-    "show",
-    "show_data",
-    "show_site",
-    "show_usecase",
-    "start",
-    "submit_job",
-    "tag_data",
-    "test_site",
-    "trust_site",
-    "usecase_workflow",
-    "verify_data",
-    "verify_image",
-    "wait_job",
-    "write_report",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.operations.access import *  # noqa: F403
+    from orchestrator.operations.accounting import *  # noqa: F403
+    from orchestrator.operations.data import *  # noqa: F403
+    from orchestrator.operations.images import *  # noqa: F403
+    from orchestrator.operations.job_records import *  # noqa: F403
+    from orchestrator.operations.jobs import *  # noqa: F403
+    from orchestrator.operations.logs import *  # noqa: F403
+    from orchestrator.operations.planning import *  # noqa: F403
+    from orchestrator.operations.reports import *  # noqa: F403
+    from orchestrator.operations.runs import *  # noqa: F403
+    from orchestrator.operations.setup import *  # noqa: F403
+    from orchestrator.operations.sites import *  # noqa: F403
+    from orchestrator.operations.usecases import *  # noqa: F403
+    from orchestrator.operations.workspace import *  # noqa: F403
+
+_WHERE = {
+    "access": (
+        "Identity",
+        "KeyDecision",
+        "Prompter",
+        "Question",
+        "UnknownKey",
+        "login_site",
+        "run_command",
+        "trust_site",
+    ),
+    "accounting": ("RunEfficiency", "TaskEfficiency", "efficiency"),
+    "data": (
+        "DatasetView",
+        "Verification",
+        "add_data",
+        "find_data",
+        "get_data",
+        "list_data",
+        "show_data",
+        "tag_data",
+        "verify_data",
+    ),
+    "images": ("ImageView", "build_image", "import_image", "list_images", "push_image", "verify_image"),
+    "job_records": ("JobAccount", "JobRecord"),
+    "jobs": (
+        "JobOutput",
+        "abort_job",
+        "delete_job",
+        "job_output",
+        "job_status",
+        "list_jobs",
+        "resume_job",
+        "submit_job",
+        "wait_job",
+    ),
+    "logs": ("Log", "logs"),
+    "planning": ("check_workflow", "plan", "saved_plan"),
+    "reports": ("Report", "write_report"),
+    "runs": (
+        "cancel",
+        "create_run",
+        "list_runs",
+        "newest",
+        "progress",
+        "resume",
+        "retry",
+        "show",
+        "start",
+    ),
+    "setup": ("init", "schema"),
+    "sites": ("Finding", "list_sites", "show_site", "test_site"),
+    "usecases": ("DemoData", "list_usecases", "make_demo_data", "show_usecase", "usecase_workflow"),
+    "workspace": ("Workspace",),
+}
+"""Module -> what it offers to faces."""
+
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+__all__ = tuple(_MODULE_OF)
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 Convoy = Callable[..., subprocess.CompletedProcess[str]]
-PROGRAM = [sys.executable, "-m", "orchestrator.faces.cli.main"]
+PROGRAM = [sys.executable, "-m", "orchestrator.faces.cli"]
 
 SITES = """\
 sites:

@@ -27,7 +27,6 @@ import importlib.util
 import sys
 
 _LATE = (
-    "orchestrator.operations",
     "orchestrator.quantities",
     "orchestrator.faces.cli.live",
     "orchestrator.faces.cli.tables",

@@ -21,7 +21,7 @@ def resume_in_background(settings: Settings, run_id: str, *, report: bool) -> Pa
     with log.open("ab") as stream:
         # No `with` around the process: it is meant to outlive this one.
         subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.faces.cli.main", *words], env={**os.environ, **_environment(settings)},
+            [sys.executable, "-m", "orchestrator.faces.cli", *words], env={**os.environ, **_environment(settings)},
             stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
         )  # fmt: skip
     return log

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -11,8 +10,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from orchestrator.faces.cli import datasets, images, jobs, looking, runs, sites, starting, usecases
 from orchestrator.faces.cli.faults import tell
+from orchestrator.faces.cli.parts import LateGroup
 from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.cli.verbs import Json, Quiet, Verbose, flag, section, set_voice, show_help
 from orchestrator.faces.exit_codes import ALL
@@ -68,8 +67,8 @@ def _say_version(wanted: bool) -> None:
 Version = Annotated[bool, flag("--version", about="Say the version.", is_eager=True, callback=_say_version)]
 
 app = typer.Typer(
-    name="convoy", rich_markup_mode="rich", invoke_without_command=True, epilog=_EPILOG, pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    name="convoy", cls=LateGroup, rich_markup_mode="rich", invoke_without_command=True, epilog=_EPILOG,
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["--help", "-h"]},
 )  # fmt: skip
 
 
@@ -90,14 +89,8 @@ def convoy(
     set_voice(ctx.obj, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
-for part in (starting, usecases, runs, looking, jobs, sites, datasets, images):
-    part.register(app)
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and ends the process with an exit code of `orchestrator.faces.exit_codes`."""
-    # A short-lived program makes little garbage: looking for it at every turn costs a tenth of its start.
-    gc.set_threshold(50_000, 20, 50)
     # Asking every installed package for plugins of pydantic, which Convoy does not use, costs as much again.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     words = list(sys.argv[1:] if arguments is None else arguments)

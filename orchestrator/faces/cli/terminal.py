@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -31,11 +32,18 @@ class Terminal:
         """True when standard output shall hold one JSON document and nothing else."""
         self.verbosity = 0
         """-1 quiet, 0, 1 more, 2 tracebacks as well."""
-        self.settings: Settings = find_settings()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Where everything is."""
+        return find_settings()
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The home, opened when it is first needed."""
+        """The home, opened when it is first needed. The start of the process is over then, for its garbage too."""
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
         return operations.Workspace(self.settings)
 
     @property

@@ -43,7 +43,10 @@ def verb(
 
     def decorate(function: Verb[Words]) -> Verb[Words]:
         register = app.command(
-            name, rich_help_panel=panel, epilog=shown_examples(examples), context_settings=context or {}
+            name or function.__name__,
+            rich_help_panel=panel,
+            epilog=shown_examples(examples),
+            context_settings=context or {},
         )
         register(_with_terminal(function))
         return function

@@ -38,7 +38,7 @@ outputs: {all: beside.all}
 def convoy(centres: Centres, *arguments: object) -> subprocess.CompletedProcess[str]:
     """What `convoy ARGUMENTS` said."""
     return subprocess.run(
-        [sys.executable, "-m", "orchestrator.faces.cli.main", "--home", str(centres.home), *map(str, arguments)],
+        [sys.executable, "-m", "orchestrator.faces.cli", "--home", str(centres.home), *map(str, arguments)],
         capture_output=True, text=True, timeout=240, check=False, env=environment(),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from metadata.database import open_database
 from metadata.history import History, RunRecord
 from tests.testbed.fixtures import Testbed, TestbedSite
 
-PROGRAM = [sys.executable, "-m", "orchestrator.faces.cli.main"]
+PROGRAM = [sys.executable, "-m", "orchestrator.faces.cli"]
 
 
 @dataclass(frozen=True, kw_only=True)
