@@ -217,8 +217,8 @@ class Mover(Protocol):
     renames them: the transfer engine does that once the digest is right. A file that lies whole at its partial path
     already is not sent again where the mover `resumes`.
 
-    Raises TransferInterruptedError (try again, resume), NoSpaceError, NotFoundError (a source is gone; `path` in its
-    details), SiteUnavailableError (try again) or StagingError (this mover cannot; another one may). `progress` may
+    Raises TransferInterruptedError (try again, resume), NoSpaceError, NotFoundError (a source is gone), SiteUnavailableError
+    (try again) or StagingError (this mover cannot; another one may). `progress` may
     raise to break a transfer off: everything that the mover started ends then.
     """
 
