@@ -68,6 +68,12 @@ class Storage(Protocol):
     def rename_all(self, pairs: Sequence[tuple[str, str]]) -> None:
         """The same for many files, as (source, target); each is renamed at once, one after the other."""
 
+    def copy_all(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Each target holds what its source does, as (source, target); missing folders are made.
+
+        Blocks are shared where the file system can. It is no hard link: a change of one must not change the other.
+        """
+
     def remove(self, path: str) -> None:
         """The file or folder is gone; it is no error when there was none."""
 
