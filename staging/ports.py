@@ -141,9 +141,17 @@ class Capabilities:
 class ShellAnswer(Protocol):
     """What a command said."""
 
-    exit_code: int
-    stdout: str
-    stderr: str
+    @property
+    def exit_code(self) -> int:
+        """What it ended with; 128+N after signal N."""
+
+    @property
+    def stdout(self) -> str:
+        """What it wrote, undecodable bytes replaced."""
+
+    @property
+    def stderr(self) -> str:
+        """And to its error output."""
 
 
 class Shell(Protocol):
@@ -223,9 +231,9 @@ class Mover(Protocol):
     renames them: the transfer engine does that once the digest is right. A file that lies whole at its partial path
     already is not sent again where the mover `resumes`.
 
-    Raises TransferInterruptedError (try again, resume), NoSpaceError, NotFoundError (a source is gone), SiteUnavailableError
-    (try again) or StagingError (this mover cannot; another one may). `progress` may
-    raise to break a transfer off: everything that the mover started ends then.
+    Raises TransferInterruptedError (try again, resume), NoSpaceError, NotFoundError (a source is gone),
+    SiteUnavailableError (try again) or StagingError (this mover cannot; another one may). `progress` may raise to
+    break a transfer off: everything that the mover started ends then.
     """
 
     capabilities: Capabilities
