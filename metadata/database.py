@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 import metadata.tables  # noqa: F401 - registers every table with SQLModel.metadata
 from metadata.errors import AdapterUnavailableError, ConflictError, InvalidInputError, SiteUnavailableError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. A test holds this against the migrations themselves."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -78,6 +78,8 @@ class Replica(SQLModel, table=True):
     modified_ns: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     """The file's time when it was hashed: with its size a cheap sign of a later change."""
     verified_at: float
+    inode: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    """The file's number then: another file of the same size and time has another one."""
 
 
 class Attribute(SQLModel, table=True):
@@ -207,6 +209,11 @@ class Transfer(SQLModel, table=True):
     created_at: float
     started_at: float | None = None
     ended_at: float | None = None
+    direction: str = ""
+    """`push`, `pull`, `third-party`, `relay` or `local`."""
+    streams: int = 1
+    credential: str = ""
+    """By what right the sites talked to each other."""
 
 
 class Job(SQLModel, table=True):
@@ -257,6 +264,8 @@ class LinkMeasurement(SQLModel, table=True):
     size_bytes: int = _bytes()
     seconds: float
     measured_at: float
+    direction: str = ""
+    """Empty where the measurement is older than directions."""
 
 
 class Event(SQLModel, table=True):

@@ -106,4 +106,5 @@ def settings_of(name: str, site: Site, options: dict[str, Any]) -> SiteSettings:
         gpus=site.slots.gpus,
         environment=site.environment,
         options=options,
+        doors=site.doors,
     )
