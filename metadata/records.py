@@ -64,6 +64,8 @@ class ReplicaRecord:
     """Absolute, as the site sees it."""
     modified_ns: int | None = None
     """The file's time when it was hashed, in nanoseconds since the epoch."""
+    inode: int | None = None
+    """The file's number at its site then."""
     verified_at: float
     """When the content was last found to be right; seconds since the epoch, UTC."""
 
@@ -78,6 +80,8 @@ class Measurement:
     size_bytes: int
     """Bytes that travelled."""
     seconds: float
+    """Until all was verified."""
+    direction: str = ""
     streams: int = 1
     files: int = 1
     measured_at: float

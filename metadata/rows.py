@@ -83,6 +83,7 @@ class Replica(Row, table=True):
     path: str
     modified_ns: int | None
     verified_at: float
+    inode: int | None
 
 
 class Attribute(Row, table=True):
@@ -195,6 +196,9 @@ class Transfer(Row, table=True):
     created_at: float
     started_at: float | None
     ended_at: float | None
+    direction: str
+    streams: int
+    credential: str
 
 
 class Job(Row, table=True):
@@ -237,6 +241,7 @@ class LinkMeasurement(Row, table=True):
     size_bytes: int
     seconds: float
     measured_at: float
+    direction: str
 
 
 class Event(Row, table=True):

@@ -131,6 +131,10 @@ REPLICAS = Table(
         doc="The file's time when it was hashed: with its size a cheap sign of a later change.",
     ),
     _seconds("verified_at"),
+    Column(
+        "inode", BigInteger, nullable=True,
+        doc="The file's number then: another file of the same size and time has another one.",
+    ),
     UniqueConstraint("site", "path"),
     Index("ix_replicas_sha256_site", "sha256", "site"),
 )  # fmt: skip
@@ -254,6 +258,9 @@ TRANSFERS = Table(
     _seconds("created_at"),
     _seconds_or_none("started_at"),
     _seconds_or_none("ended_at"),
+    _word_or_none("direction", doc="`push`, `pull`, `third-party`, `relay` or `local`."),
+    _count("streams", 1),
+    _word_or_none("credential", doc="By what right the sites talked to each other."),
     UniqueConstraint("run_id", "sha256", "destination_site"),
 )  # fmt: skip
 """Content that a run brings to a site. Written before a byte moves."""
@@ -296,6 +303,7 @@ LINK_MEASUREMENTS = Table(
     _bytes("size_bytes"),
     _seconds("seconds"),
     _seconds("measured_at"),
+    _word_or_none("direction", doc="Empty where the measurement is older than directions."),
     Index("ix_link_measurements_pair", "source_site", "destination_site"),
 )  # fmt: skip
 """What single transfers told about the link between two sites."""

@@ -21,11 +21,10 @@ from orchestrator.plans import (
     Prediction,
     result_policy,
 )
-from orchestrator.quantities import shown_duration, shown_rate, shown_size
+from orchestrator.quantities import shown_duration, shown_size
 from orchestrator.sites import Site
 from orchestrator.workflows import FileType, Placement, Resources
-from staging.ports import Capabilities, Endpoint
-from staging.routes import Rate, Route, choose_mover, link_rate
+from staging.routes import Route, Routes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +33,12 @@ class Knowledge:
 
     sites: Mapping[str, Site]
     """Where steps may run, in the order of the site file."""
-    endpoints: Mapping[str, Endpoint]
-    """How data reaches each site, places that run nothing included."""
-    movers: Mapping[str, Capabilities]
+    routes: Routes
+    """The ways for data between them, places that run nothing included."""
     replicas: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """sha256 -> the sites that have the content."""
     policies: Mapping[str, Policy] = field(default_factory=dict)
     """By sha256; content that is absent may go anywhere."""
-    measured: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
-    declared: Mapping[tuple[str, str], float] = field(default_factory=dict)
     task_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(step, site) -> median seconds of a task in earlier runs of this workflow."""
     output_bytes: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -245,9 +241,8 @@ def _transfer(step: str, datum: _Datum, destination: str, knowledge: Knowledge) 
     """The quickest way for a datum to a site; None when it is there. Raises StagingError when it lies nowhere."""
     if destination in datum.sites | datum.brought:
         return None
-    size, files = datum.size_bytes or 0, datum.files or 1
     routes = _routes(datum, destination, knowledge)
-    source = min(routes, key=lambda name: routes[name].seconds(size, files))
+    source = min(routes, key=lambda name: routes[name].seconds)
     route = routes[source]
     return PlannedTransfer(
         step=step,
@@ -256,30 +251,28 @@ def _transfer(step: str, datum: _Datum, destination: str, knowledge: Knowledge) 
         size_bytes=datum.size_bytes,
         source=source,
         destination=destination,
-        mover=route.mover,
-        seconds=route.seconds(size, files),
-        reason=f"{shown_rate(route.rate.bytes_per_s)}, {route.rate.basis}",
+        mover=route.way.mover,
+        direction=str(route.way.direction),
+        streams=route.way.streams,
+        credential=str(route.way.credential),
+        seconds=route.seconds,
+        reason=route.reason,
     )
 
 
 def _routes(datum: _Datum, destination: str, knowledge: Knowledge) -> dict[str, Route]:
-    """The ways from each site that has the datum, as far as there are any. Raises StagingError when there is none."""
+    """The best way from each site that has the datum. Raises StagingError when there is none from any."""
     routes: dict[str, Route] = {}
+    size, files = datum.size_bytes or 0, datum.files or 1
     trouble = f"{datum.what} lies at no site that is known; add it again with: convoy data add"
     for source in sorted(datum.sites):
         try:
-            routes[source] = _route(source, destination, knowledge)
+            routes[source] = knowledge.routes.ranked(source, destination, size_bytes=size, files=files)[0]
         except StagingError as error:
             trouble = error.message
     if not routes:
         raise StagingError(trouble)
     return routes
-
-
-def _route(source: str, destination: str, knowledge: Knowledge) -> Route:
-    mover = choose_mover(knowledge.endpoints[source], knowledge.endpoints[destination], knowledge.movers)
-    rate = link_rate((source, destination), measured=knowledge.measured, declared=knowledge.declared)
-    return Route(mover=mover, rate=rate)
 
 
 def _run_seconds(step: PlannedStep, site: str, knowledge: Knowledge) -> tuple[float, str]:

@@ -125,7 +125,15 @@ class PlannedTransfer(_Part):
     source: str
     destination: str
     mover: str
+    direction: str = ""
+    """`push`, `pull`, `third-party`, `relay` or `local`; empty in plans that are older than directions."""
+    streams: int = 1
+    credential: str = "none"
+    """By what right the sites talk to each other."""
     seconds: float | None
+    low_s: float | None = None
+    high_s: float | None = None
+    """Between these it takes in eight cases of ten; None where nothing was measured."""
     reason: str
 
 

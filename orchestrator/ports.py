@@ -283,3 +283,5 @@ class SiteSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     """The adapter's own settings, as the site file gives them."""
+    doors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Further ways for data: scheme -> what it needs."""

@@ -118,4 +118,5 @@ def settings_of(name: str, site: Site, options: dict[str, Any]) -> SiteSettings:
         gpus=site.slots.gpus,
         environment=site.environment,
         options=options,
+        doors=site.doors,
     )

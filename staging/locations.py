@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -9,6 +10,8 @@ from pathlib import PurePosixPath
 from metadata.errors import InvalidInputError
 
 DATASET_SCHEME = "dataset://"
+PARTIALS = "partial"
+PARTIAL_SUFFIX = ".part"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -38,6 +41,24 @@ class DatasetName:
 def store_path(workdir: PurePosixPath, sha256: str) -> PurePosixPath:
     """Where a site keeps content that was brought there: by its hash, so that equal content lies there once."""
     return workdir / "data" / sha256[:2] / sha256
+
+
+def partial_path(path: str, sha256: str) -> str:
+    """Where content is gathered before it lies at `path`: on the same file system, so that it can be renamed.
+
+    In a site's store all partial files lie in one folder, each under its hash; elsewhere beside the file.
+    """
+    final = PurePosixPath(path)
+    if final == store_path(final.parents[2] if len(final.parents) > 2 else final, sha256):
+        return str(final.parents[1] / PARTIALS / sha256)
+    # The name is short, whatever the file's own length is, and another for other content.
+    own = hashlib.sha256(f"{path}\0{sha256}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return str(final.with_name(f".convoy-{own}{PARTIAL_SUFFIX}"))
+
+
+def partials_folder(workdir: PurePosixPath) -> PurePosixPath:
+    """The folder of a site's partial files."""
+    return workdir / "data" / PARTIALS
 
 
 def parse_dataset(text: str) -> DatasetName:

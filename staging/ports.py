@@ -1,13 +1,14 @@
-"""What staging asks of the outside world: a site's file system, and ways to move a file between two of them."""
+"""What staging asks of the outside world: a site's file system, and ways to move files between two of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
 
 Progress = Callable[[int], None]
-"""Called now and then with the bytes that lie at the destination so far."""
+"""Called now and then with the bytes of the request that lie at the destination so far, all its files together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,8 @@ class FileDigest:
 class Storage(Protocol):
     """The file system of one site. Paths are absolute.
 
-    Methods raise NotFoundError, NoSpaceError, SiteUnavailableError (try again) or SiteError.
+    Whoever has many files asks once for all of them: at a remote site every call is a journey. Methods raise
+    NotFoundError, NoSpaceError, SiteUnavailableError (try again) or SiteError.
     """
 
     endpoint: Endpoint
@@ -39,8 +41,14 @@ class Storage(Protocol):
     def stat(self, path: str) -> FileStat | None:
         """The file's facts; None when there is none."""
 
+    def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
+        """The facts of many files; one that is not there is absent from the answer."""
+
     def digest(self, path: str) -> FileDigest:
         """The file's size and SHA-256, computed at the site."""
+
+    def digests(self, paths: Sequence[str]) -> Mapping[str, FileDigest]:
+        """The same of many files; one that is not there or cannot be read is absent from the answer."""
 
     def files_below(self, path: str) -> Sequence[str]:
         """Every regular file below a folder, relative to it and sorted; a file answers with its own name."""
@@ -48,17 +56,64 @@ class Storage(Protocol):
     def read(self, path: str, *, limit_bytes: int | None = None) -> bytes:
         """The file's bytes, or its last `limit_bytes`."""
 
+    def read_range(self, path: str, *, offset: int, size_bytes: int) -> bytes:
+        """At most `size_bytes` of the file from `offset` on; fewer only where the file ends."""
+
     def write(self, path: str, content: bytes) -> None:
         """The file holds `content`, whole or not at all; missing folders are made."""
 
     def rename(self, source: str, target: str) -> None:
         """The file has its new name at once (atomic); missing folders are made."""
 
+    def rename_all(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """The same for many files, as (source, target); each is renamed at once, one after the other."""
+
+    def copy_all(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Each target holds what its source does, as (source, target); missing folders are made.
+
+        Blocks are shared where the file system can. It is no hard link: a change of one must not change the other.
+        """
+
     def remove(self, path: str) -> None:
         """The file or folder is gone; it is no error when there was none."""
 
+    def remove_all(self, paths: Sequence[str]) -> None:
+        """The same for many."""
+
     def free_bytes(self, path: str) -> int:
-        """Room left for the user where `path` lies."""
+        """Room left for the user where `path` lies, as the file system tells; a user's quota may leave less."""
+
+    def probe_room(self, path: str, *, size_bytes: int) -> None:
+        """Reserves `size_bytes` in a file beside `path` and lets go of them: what no question tells of a quota.
+
+        Raises NoSpaceError when they were not to be had.
+        """
+
+
+class Direction(StrEnum):
+    """Which way the bytes of a transfer go, seen from this machine."""
+
+    LOCAL = "local"
+    """Between two file systems that this machine has mounted."""
+    PUSH = "push"
+    """From this machine to a site."""
+    PULL = "pull"
+    """From a site to this machine."""
+    THIRD_PARTY = "third-party"
+    """From site to site. This machine only gives the word."""
+    RELAY = "relay"
+    """From site to site by way of this machine."""
+
+
+class Credential(StrEnum):
+    """By what right one site logs in to the other in a third-party transfer."""
+
+    NONE = "none"
+    """It need not, or the tool has an identity of its own (a proxy certificate, a token)."""
+    AGENT = "agent"
+    """The user's agent is forwarded for as long as the transfer takes."""
+    SHORT_LIVED_KEY = "short-lived key"
+    """A key made for this transfer, good for nothing else, and taken away after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,37 +121,97 @@ class Capabilities:
     """What a mover can do; routes are chosen by these, never by a mover's name."""
 
     schemes: frozenset[str]
-    """Which kinds of endpoint it can reach: `file`, `ssh`, `gridftp`..."""
+    """Which kinds of door it can use: `file`, `ssh`, `gridftp`, `globus`, `fdt`... It needs one of them at each end."""
+    directions: frozenset[Direction]
+    credentials: frozenset[Credential] = frozenset({Credential.NONE})
+    """Those that it can use for a third-party transfer."""
     resumes: bool = False
-    third_party: bool = False
-    """Data goes from site to site without passing through this machine."""
+    batches: bool = False
+    """Many files cost little more than one of their size together."""
     parallel_streams: bool = False
     encrypted: bool = False
     verifies: bool = False
-    """The mover hashes what it wrote, so that no second reading is needed."""
+    """It hashes what it wrote, so that no second reading is needed."""
+    limits_rate: bool = False
+    """It keeps to `MoveRequest.limit_bytes_per_s`."""
+    needs: tuple[str, ...] = ()
+    """Programs that must be on this machine, as `ssh`; a mover whose programs are missing is not offered."""
+
+
+class ShellAnswer(Protocol):
+    """What a command said."""
+
+    @property
+    def exit_code(self) -> int:
+        """What it ended with; 128+N after signal N."""
+
+    @property
+    def stdout(self) -> str:
+        """What it wrote, undecodable bytes replaced."""
+
+    @property
+    def stderr(self) -> str:
+        """And to its error output."""
+
+
+class Shell(Protocol):
+    """Runs short commands at a site, over a connection that is open already."""
+
+    def run(self, argv: tuple[str, ...], *, stdin: str = "", timeout_s: float = 60.0) -> ShellAnswer:
+        """The command's answer, whatever its exit code. Raises SiteUnavailableError."""
+
+
+@runtime_checkable
+class SupportsSftp(Protocol):
+    """A shell whose connection also carries SFTP, so that one login of a person serves transfers too."""
+
+    def open_sftp(self) -> Any:
+        """A new SFTP session (`paramiko.SFTPClient`); the caller closes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """How a mover reaches a site."""
+    """How movers reach a site: by one or more doors."""
 
     site: str
-    scheme: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Host, port, user... as the scheme needs them."""
+    doors: Mapping[str, Mapping[str, str]]
+    """Scheme -> what it needs: host, port, user... `{"file": {}}` is a file system that this machine has mounted."""
+    shell: Shell | None = field(default=None, compare=False)
+    """How to run a command there; None where there is no way."""
+
+    @property
+    def local(self) -> bool:
+        """Whether this machine has the site's files mounted."""
+        return "file" in self.doors
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveFile:
+    """One file of a request."""
+
+    source_path: str
+    partial_path: str
+    """Where the bytes are gathered; a partial file found there is resumed when the mover can."""
+    size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoveRequest:
-    """One file to bring from one site to another."""
+    """Files to bring from one site to another."""
 
     source: Endpoint
-    source_path: str
     destination: Endpoint
-    partial_path: str
-    """Where the bytes are gathered; a partial file found there is resumed when the mover can."""
-    size_bytes: int
+    files: tuple[MoveFile, ...]
+    """At least one."""
+    direction: Direction
+    credential: Credential = Credential.NONE
     streams: int = 1
+    limit_bytes_per_s: float | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files together."""
+        return sum(file.size_bytes for file in self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,20 +219,29 @@ class MoveResult:
     """What a mover did."""
 
     bytes_moved: int
-    """Bytes that really travelled: the file's size less what was resumed."""
-    digest: FileDigest | None
-    """Of the partial file as it lies at the destination now; None when the mover did not hash it."""
+    """Bytes that really travelled: the files' size less what was resumed."""
+    digests: Mapping[str, FileDigest] = field(default_factory=dict)
+    """By partial path, as it lies at the destination now; a file that the mover did not hash is absent."""
 
 
 class Mover(Protocol):
-    """A tool that copies a file between two endpoints.
+    """A tool that copies files between two endpoints.
 
-    It writes only to `partial_path`, leaves it there when it breaks off, and never renames it: the transfer
-    engine does that once the digest is right. Raises TransferInterruptedError (resume), NoSpaceError,
-    NotFoundError (the source is gone) or StagingError.
+    It writes only to the partial paths (their folders are made), leaves them there when it breaks off, and never
+    renames them: the transfer engine does that once the digest is right. A file that lies whole at its partial path
+    already is not sent again where the mover `resumes`.
+
+    Raises TransferInterruptedError (try again, resume), NoSpaceError, NotFoundError (a source is gone),
+    SiteUnavailableError (try again) or StagingError (this mover cannot; another one may). `progress` may raise to
+    break a transfer off: everything that the mover started ends then.
     """
 
     capabilities: Capabilities
 
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
-        """All bytes of the source lie at `partial_path`."""
+        """All bytes of every source lie at its partial path."""
+
+
+def first_door(endpoint: Endpoint, schemes: Iterable[str]) -> str | None:
+    """The first of `schemes` by which the endpoint can be reached."""
+    return next((scheme for scheme in schemes if scheme in endpoint.doors), None)

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from metadata.errors import IntegrityError, MiddlewareError, NoSpaceError, NotFoundError, TransferInterruptedError
+from metadata.errors import (
+    IntegrityError,
+    MiddlewareError,
+    NoSpaceError,
+    NotFoundError,
+    PermanentError,
+    StagingError,
+    TransferInterruptedError,
+    TransientError,
+)
 from metadata.policy import Policy, check_move
-from staging.locations import Location
-from staging.ports import FileDigest, Mover, MoveRequest, Progress, Storage
+from staging.locations import Location, partial_path
+from staging.ports import FileDigest, FileStat, MoveFile, Mover, MoveRequest, Progress, Storage
+from staging.routes import Routes, Way
 
-PARTIAL_SUFFIX = ".part"
 _SPARE_BYTES = 1 << 20
-"""Room that must be left beside the file, for whatever else the site does."""
+"""Room that must be left beside the files, for whatever else the site does."""
+_PROBED_BYTES = 1 << 30
+"""Batches of this size reserve their room once before a byte moves: no question tells of a quota."""
+_DIVISIONS = 40
+"""How often a batch that fails is divided to find the files that it fails for; one of a thousand takes twenty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +39,6 @@ class Order:
     content: FileDigest
     source: Location
     destination: Location
-    mover: str
     policy: Policy
 
 
@@ -35,96 +48,355 @@ class Arrival:
 
     bytes_moved: int
     """Bytes that travelled: none when the content was there already, fewer than its size after a resume."""
+    facts: FileStat
+    """The file's, at its destination."""
+
+
+Outcome = Arrival | MiddlewareError
+"""What became of an order. After a TransientError what arrived is kept for a resume; after others nothing is left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trip:
+    """What one call of a mover told about a way."""
+
+    way: Way
+    files: int
+    bytes_moved: int
     seconds: float
-    modified_ns: int
+    """Until all was verified and had its final name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What became of a batch."""
+
+    outcomes: tuple[Outcome, ...]
+    """In the order of the orders."""
+    trips: tuple[Trip, ...]
+
+
+def _unheard(_done: int) -> None:
+    """Progress that nobody wants to know."""
 
 
 class Carrier:
     """Carries out orders between sites whose file systems it was given."""
 
-    def __init__(self, *, storages: Mapping[str, Storage], movers: Mapping[str, Mover]) -> None:
+    def __init__(self, *, storages: Mapping[str, Storage], movers: Mapping[str, Mover], routes: Routes) -> None:
         self._storages = storages
         self._movers = movers
+        self._routes = routes
 
-    def carry(self, order: Order, *, progress: Progress) -> Arrival:
-        """The content lies at its destination, under its final name, and its hash is right.
+    def carry(self, orders: Sequence[Order], *, ways: Sequence[Way] = (), progress: Progress = _unheard) -> Delivery:
+        """Every order's content lies at its destination with the right hash, under its final name, or it has its error.
+
+        Args:
+            orders: At least one; all of them from one site to one site.
+            ways: The one to take, and what to fall back on; left out, the quickest go first.
+            progress: Called with the bytes of all orders together that lie at the destination; it may raise
+                TransferInterruptedError to break off.
+        """
+        pair = orders[0].source.site, orders[0].destination.site
+        if not ways and pair[0] != pair[1]:
+            try:
+                size = sum(order.content.size_bytes for order in orders)
+                routes = self._routes.ranked(*pair, size_bytes=size, files=len(orders))
+            except StagingError as error:
+                return Delivery(outcomes=tuple(error for _ in orders), trips=())
+            ways = [route.way for route in routes]
+        load = _Load(
+            source=self._storages[pair[0]],
+            destination=self._storages[pair[1]],
+            movers=self._movers,
+            ways=ways,
+            limit_bytes_per_s=self._routes.rules_of(*pair).share_bytes_per_s,
+            progress=progress,
+            orders=list(dict.fromkeys(orders)),
+        )
+        load.carry()
+        return Delivery(outcomes=tuple(load.outcomes[order] for order in orders), trips=tuple(load.trips))
+
+    def carry_one(self, order: Order, *, progress: Progress = _unheard) -> Arrival:
+        """The content lies at its destination.
 
         Raises PolicyError (it may not go there), NoSpaceError, NotFoundError or IntegrityError (the source is gone
-        or changed), TransferInterruptedError (try again). What arrived is kept for a resume only in the last case.
+        or changed), TransferInterruptedError (try again) or StagingError.
         """
-        check_move(order.policy, order.destination.site, what=order.name)
-        begin = time.monotonic()
-        destination = self._storages[order.destination.site]
-        moved = 0 if self._is_there(order, destination) else self._bring(order, destination, progress)
-        facts = destination.stat(order.destination.path)
-        seconds = time.monotonic() - begin
-        return Arrival(bytes_moved=moved, seconds=seconds, modified_ns=facts.modified_ns if facts else 0)
+        outcome = self.carry([order], progress=progress).outcomes[0]
+        if isinstance(outcome, MiddlewareError):
+            raise outcome
+        return outcome
 
-    def _is_there(self, order: Order, destination: Storage) -> bool:
-        """True when an earlier try got as far as the final name."""
-        facts = destination.stat(order.destination.path)
-        if facts is None or facts.size_bytes != order.content.size_bytes:
-            return False
-        return destination.digest(order.destination.path) == order.content
 
-    def _bring(self, order: Order, destination: Storage, progress: Progress) -> int:
-        partial = order.destination.path + PARTIAL_SUFFIX
+@dataclass(kw_only=True)
+class _Load:
+    """One batch on its way: what is pending, and what has become of the rest."""
+
+    source: Storage
+    destination: Storage
+    movers: Mapping[str, Mover]
+    ways: Sequence[Way]
+    limit_bytes_per_s: float | None
+    progress: Progress
+    orders: list[Order]
+    """The part of the batch that is dealt with."""
+    outcomes: dict[Order, Outcome] = field(default_factory=dict)
+    trips: list[Trip] = field(default_factory=list)
+    present: Mapping[str, FileStat] = field(default_factory=dict)
+    """Partial files that lay there when the move began, by path."""
+    divisions_left: int = _DIVISIONS
+
+    @property
+    def pending(self) -> list[Order]:
+        """Orders that have no outcome yet."""
+        return [order for order in self.orders if order not in self.outcomes]
+
+    def carry(self) -> None:
+        """Every order has its outcome."""
+        self._refuse_forbidden()
         try:
-            self._check_room(order, destination, partial)
-            moved, digest = self._move(order, partial, progress)
-            if digest != order.content:
-                destination.remove(partial)
-                self._explain(order, digest)
-        except TransferInterruptedError:
-            raise
-        except MiddlewareError:
-            destination.remove(partial)
-            raise
-        destination.rename(partial, order.destination.path)
-        return moved
+            self._skip_present()
+            self._bring()
+        except TransientError as error:
+            self._fail(self.pending, error)
+        except PermanentError as error:
+            self._divide(error)
+        self._clean_up()
 
-    def _move(self, order: Order, partial: str, progress: Progress) -> tuple[int, FileDigest]:
-        source, destination = self._storages[order.source.site], self._storages[order.destination.site]
-        request = MoveRequest(
-            source=source.endpoint,
-            source_path=order.source.path,
-            destination=destination.endpoint,
-            partial_path=partial,
-            size_bytes=order.content.size_bytes,
-        )
-        resumed = destination.stat(partial) is not None
-        result = self._movers[order.mover].move(request, progress=progress)
-        digest = result.digest or destination.digest(partial)
-        if digest != order.content and resumed:
-            # What an earlier try left was not the beginning of this file; all of it is brought anew, once.
-            destination.remove(partial)
-            again = self._movers[order.mover].move(request, progress=progress)
-            return result.bytes_moved + again.bytes_moved, again.digest or destination.digest(partial)
-        return result.bytes_moved, digest
+    # -- before ------------------------------------------------------------------------------------------------
 
-    def _check_room(self, order: Order, destination: Storage, partial: str) -> None:
-        present = destination.stat(partial)
-        wanted = order.content.size_bytes - (present.size_bytes if present else 0)
-        free = destination.free_bytes(order.destination.path)
+    def _refuse_forbidden(self) -> None:
+        for order in self.pending:
+            try:
+                check_move(order.policy, order.destination.site, what=order.name)
+            except PermanentError as error:
+                self._fail([order], error)
+
+    def _skip_present(self) -> None:
+        """Takes what lies under its final name already, as when an earlier try got that far."""
+        if not self.pending:
+            return
+        finals = self.destination.stats([order.destination.path for order in self.pending])
+        alike = [
+            order.destination.path
+            for order in self.pending
+            if order.destination.path in finals
+            and finals[order.destination.path].size_bytes == order.content.size_bytes
+        ]
+        digests = self.destination.digests(alike) if alike else {}
+        for order in self.pending:
+            path = order.destination.path
+            if digests.get(path) == order.content:
+                self.outcomes[order] = Arrival(bytes_moved=0, facts=finals[path])
+
+    def _bring(self) -> None:
+        if not self.pending:
+            return
+        self._use_partials()
+        if self.pending and self.source is self.destination:
+            self._check_sources()
+            self._check_room()
+            self._copy_within()
+        elif self.pending:
+            self._check_sources()
+            self._check_room()
+            self._move_by_best()
+
+    def _use_partials(self) -> None:
+        """Partial files that are whole get their names; wrong ones of full length go, others wait to be resumed."""
+        self.present = self.destination.stats([_partial(order) for order in self.pending])
+        whole = [
+            order
+            for order in self.pending
+            if (facts := self.present.get(_partial(order))) and facts.size_bytes >= order.content.size_bytes
+        ]
+        if whole:
+            wrong = self._accept(whole, {}, dict.fromkeys(whole, 0))
+            self.destination.remove_all([_partial(order) for order in wrong])
+            self.present = {path: facts for path, facts in self.present.items() if path not in _partials(wrong)}
+
+    def _check_sources(self) -> None:
+        """What is gone or has another size fails here, before its fellows have to wait for it."""
+        facts = self.source.stats([order.source.path for order in self.pending])
+        for order in self.pending:
+            found = facts.get(order.source.path)
+            if found is None:
+                self._fail([order], _gone(order))
+            elif found.size_bytes != order.content.size_bytes:
+                self._fail([order], _changed(order))
+
+    def _check_room(self) -> None:
+        if not self.pending:
+            return
+        wanted = sum(self._missing_bytes(order) for order in self.pending)
+        free = self.destination.free_bytes(self.pending[0].destination.path)
         if free < wanted + _SPARE_BYTES:
-            site = order.destination.site
-            message = f"{site}: {order.name} needs {wanted} bytes and {free} are free"
+            site = self.destination.endpoint.site
+            message = f"{site}: {_shown(self.pending)} needs {wanted} bytes and {free} are free"
             raise NoSpaceError(f"{message}; free some space there, then: convoy retry", site=site)
+        if wanted >= _PROBED_BYTES:
+            self.destination.probe_room(_partial(self.pending[0]), size_bytes=wanted)
 
-    def _explain(self, order: Order, found: FileDigest) -> None:
-        """Says whether the source or the way is to blame for wrong bytes."""
-        source = self._storages[order.source.site]
-        if source.stat(order.source.path) is None:
-            raise NotFoundError(
-                f"{order.source.site}: {order.source.path} ({order.name}) is gone", site=order.source.site
-            )
-        if source.digest(order.source.path) != order.content:
-            raise IntegrityError(
-                f"{order.name} changed: {order.source} no longer holds sha256 {order.content.sha256[:12]}… as the "
-                "catalogue says. Bring the old file back, or register the new one with: convoy data add",
-                site=order.source.site,
-            )
-        message = (
-            f"{order.name} arrived wrong at {order.destination.site} (sha256 {found.sha256[:12]}…); it is sent again"
+    # -- moving ------------------------------------------------------------------------------------------------
+
+    def _copy_within(self) -> None:
+        """Content of the same site does not travel."""
+        if self.pending:
+            self.destination.copy_all([(order.source.path, _partial(order)) for order in self.pending])
+            self._explain(self._accept(self.pending, {}, dict.fromkeys(self.pending, 0)))
+
+    def _move_by_best(self) -> None:
+        """Each way in turn, until one can."""
+        trouble: PermanentError | None = None
+        for way in self.ways:
+            if not self.pending:
+                return
+            try:
+                self._move(way)
+            except NotFoundError as error:
+                # One of many is gone: it is found, and the others go on.
+                before = len(self.pending)
+                self._check_sources()
+                if len(self.pending) == before:
+                    raise
+                self._use_partials()
+                trouble = error
+            except (NoSpaceError, IntegrityError):
+                self._use_partials()
+                raise
+            except PermanentError as error:
+                trouble = error
+                self._use_partials()
+        if self.pending and trouble:
+            raise trouble
+
+    def _move(self, way: Way) -> None:
+        resumed = [order for order in self.pending if _partial(order) in self.present]
+        wrong = self._move_once(way, self.pending)
+        again = [order for order in wrong if order in resumed]
+        if again:
+            # What an earlier try left was not the beginning of these files; they are brought anew, once.
+            self.destination.remove_all([_partial(order) for order in again])
+            self.present = {}
+            wrong = [order for order in wrong if order not in again] + self._move_once(way, again)
+        self._explain(wrong)
+
+    def _move_once(self, way: Way, orders: Sequence[Order]) -> list[Order]:
+        """The orders whose bytes are not right at their partial paths; all others have arrived."""
+        if not orders:
+            return []
+        begin = time.monotonic()
+        mover = self.movers[way.mover]
+        arrived = [order for order, outcome in self.outcomes.items() if isinstance(outcome, Arrival)]
+        settled = sum(order.content.size_bytes for order in arrived)
+        request = MoveRequest(
+            source=self.source.endpoint,
+            destination=self.destination.endpoint,
+            files=tuple(
+                MoveFile(
+                    source_path=order.source.path, partial_path=_partial(order), size_bytes=order.content.size_bytes
+                )
+                for order in orders
+            ),
+            direction=way.direction,
+            credential=way.credential,
+            streams=way.streams,
+            limit_bytes_per_s=self.limit_bytes_per_s,
         )
-        raise TransferInterruptedError(message, site=order.destination.site)
+        result = mover.move(request, progress=lambda done: self.progress(settled + done))
+        moved = {order: self._missing_bytes(order) for order in orders}
+        if len(orders) == 1:
+            moved[orders[0]] = result.bytes_moved
+        wrong = self._accept(orders, result.digests, moved)
+        seconds = time.monotonic() - begin
+        self.trips.append(Trip(way=way, files=len(orders), bytes_moved=result.bytes_moved, seconds=seconds))
+        return wrong
+
+    def _missing_bytes(self, order: Order) -> int:
+        facts = self.present.get(_partial(order))
+        return order.content.size_bytes - min(facts.size_bytes if facts else 0, order.content.size_bytes)
+
+    # -- after -------------------------------------------------------------------------------------------------
+
+    def _accept(
+        self, orders: Sequence[Order], known: Mapping[str, FileDigest], moved: Mapping[Order, int]
+    ) -> list[Order]:
+        """Whatever is right at its partial path gets its final name; returns the others."""
+        unknown = [path for order in orders if (path := _partial(order)) not in known]
+        digests = {**known, **(self.destination.digests(unknown) if unknown else {})}
+        right = [order for order in orders if digests.get(_partial(order)) == order.content]
+        if right:
+            self.destination.rename_all([(_partial(order), order.destination.path) for order in right])
+            finals = self.destination.stats([order.destination.path for order in right])
+            for order in right:
+                if facts := finals.get(order.destination.path):
+                    self.outcomes[order] = Arrival(bytes_moved=moved[order], facts=facts)
+        return [order for order in orders if order not in self.outcomes]
+
+    def _explain(self, wrong: Sequence[Order]) -> None:
+        """Says for each whether the source or the way is to blame for wrong bytes. They do not stay."""
+        if not wrong:
+            return
+        self.destination.remove_all([_partial(order) for order in wrong])
+        digests = self.source.digests([order.source.path for order in wrong])
+        for order in wrong:
+            if order.source.path not in digests:
+                self._fail([order], _gone(order))
+            elif digests[order.source.path] != order.content:
+                self._fail([order], _changed(order))
+            else:
+                site = order.destination.site
+                message = f"{order.name} arrived wrong at {site}; it is sent again"
+                self._fail([order], TransferInterruptedError(message, site=site))
+
+    def _divide(self, error: PermanentError) -> None:
+        """One bad file does not fail its fellows: the halves of a batch that failed go their own ways."""
+        if len(self.pending) == 1 or isinstance(error, NoSpaceError) or self.divisions_left <= 0:
+            self._fail(self.pending, error)
+            return
+        orders, middle = self.pending, len(self.pending) // 2
+        for half in (orders[:middle], orders[middle:]):
+            self.orders = half
+            self.divisions_left -= 1
+            try:
+                self._bring()
+            except TransientError as trouble:
+                self._fail(self.pending, trouble)
+            except PermanentError as trouble:
+                self._divide(trouble)
+
+    def _fail(self, orders: Iterable[Order], error: MiddlewareError) -> None:
+        self.outcomes |= dict.fromkeys(orders, error)
+
+    def _clean_up(self) -> None:
+        """What failed for good leaves nothing: half a file would keep its room from others."""
+        failed = [_partial(order) for order, outcome in self.outcomes.items() if isinstance(outcome, PermanentError)]
+        if failed:
+            with suppress(MiddlewareError):  # the failure itself is what is told
+                self.destination.remove_all(failed)
+
+
+def _partial(order: Order) -> str:
+    return partial_path(order.destination.path, order.content.sha256)
+
+
+def _partials(orders: Sequence[Order]) -> set[str]:
+    return {_partial(order) for order in orders}
+
+
+def _shown(orders: Sequence[Order]) -> str:
+    return orders[0].name if len(orders) == 1 else f"{orders[0].name} with {len(orders) - 1} more"
+
+
+def _gone(order: Order) -> NotFoundError:
+    site = order.source.site
+    return NotFoundError(f"{site}: {order.source.path} ({order.name}) is gone", site=site)
+
+
+def _changed(order: Order) -> IntegrityError:
+    return IntegrityError(
+        f"{order.name} changed: {order.source} no longer holds sha256 {order.content.sha256[:12]}… as the "
+        "catalogue says. Bring the old file back, or register the new one with: convoy data add",
+        site=order.source.site,
+    )

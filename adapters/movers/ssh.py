@@ -8,10 +8,12 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from metadata.errors import NoSpaceError, NotFoundError, StagingError, TransferInterruptedError
-from staging.ports import Capabilities, Endpoint, MoveRequest, MoveResult, Progress
+from staging.ports import Capabilities, Direction, Endpoint, MoveFile, MoveRequest, MoveResult, Progress
 
 _BLOCK_BYTES = 1 << 20
 _RETRY_S = 2.0
@@ -24,48 +26,73 @@ _OPTIONS = (
 
 
 class SshMover:
-    """One stream from `tail` at the source to `cat` at the destination; a partial file is gone on with."""
+    """One stream a file from `tail` at the source to `cat` at the destination; a partial file is gone on with."""
 
-    capabilities = Capabilities(schemes=frozenset({"file", "ssh"}), resumes=True, encrypted=True)
+    capabilities = Capabilities(
+        schemes=frozenset({"file", "ssh"}),
+        directions=frozenset({Direction.LOCAL, Direction.PUSH, Direction.PULL, Direction.RELAY}),
+        resumes=True,
+        encrypted=True,
+        needs=("ssh",),
+    )
 
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
-        """All bytes of the source lie at `partial_path`. They are hashed where they lie, by the transfer engine."""
-        present = self._present(request)
-        with _running(_reader(request, present), stdout=subprocess.PIPE) as source:
-            with _running(_writer(request), stdin=subprocess.PIPE) as target:
+        """All bytes of every source lie at its partial path. The transfer engine hashes them where they lie."""
+        moved = arrived = 0
+        for file in request.files:
+            moved += self._move(_Leg(request=request, file=file), partial(_tell, progress, arrived))
+            arrived += file.size_bytes
+        return MoveResult(bytes_moved=moved)
+
+    def _move(self, leg: _Leg, progress: Progress) -> int:
+        present = self._present(leg)
+        with _running(_reader(leg, present), stdout=subprocess.PIPE) as source:
+            with _running(_writer(leg), stdin=subprocess.PIPE) as target:
                 moved = _pump(source, target, present, progress)
                 _close(target)
-                _check(target, request.destination.site, request)
-            _check(source, request.source.site, request)
-        return MoveResult(bytes_moved=moved, digest=None)
+                _check(target, leg.request.destination.site, leg.file)
+            _check(source, leg.request.source.site, leg.file)
+        return moved
 
-    def _present(self, request: MoveRequest) -> int:
+    def _present(self, leg: _Leg) -> int:
         """Bytes that an earlier try left."""
-        path = shlex.quote(request.partial_path)
-        folder = shlex.quote(os.path.dirname(request.partial_path))
+        path = shlex.quote(leg.file.partial_path)
+        folder = shlex.quote(os.path.dirname(leg.file.partial_path))
         # What is longer than the file is no beginning of it: it is emptied here, where its length is seen.
         script = f"mkdir -p -- {folder} && : >>{path} && n=$(($(wc -c <{path}))) && "
-        script += f'{{ [ "$n" -le {request.size_bytes} ] || {{ : >{path} && n=0; }}; }} && echo "$n"'
-        with _running(_shell(request.destination, script), stdout=subprocess.PIPE) as asked:
+        script += f'{{ [ "$n" -le {leg.file.size_bytes} ] || {{ : >{path} && n=0; }}; }} && echo "$n"'
+        with _running(_shell(leg.request.destination, script), stdout=subprocess.PIPE) as asked:
             answer = asked.stdout.read() if asked.stdout else b""
-            _check(asked, request.destination.site, request)
+            _check(asked, leg.request.destination.site, leg.file)
         return int(re.search(rb"(\d+)\s*\Z", answer)[1])  # type: ignore[index]
 
 
-def _reader(request: MoveRequest, present: int) -> list[str]:
-    return _shell(request.source, f"exec tail -c +{present + 1} -- {shlex.quote(request.source_path)}")
+@dataclass(frozen=True, kw_only=True)
+class _Leg:
+    """One file of a request."""
+
+    request: MoveRequest
+    file: MoveFile
 
 
-def _writer(request: MoveRequest) -> list[str]:
-    path = shlex.quote(request.partial_path)
-    return _shell(request.destination, f"exec cat >>{path}")
+def _tell(progress: Progress, before: int, done: int) -> None:
+    progress(before + done)
+
+
+def _reader(leg: _Leg, present: int) -> list[str]:
+    return _shell(leg.request.source, f"exec tail -c +{present + 1} -- {shlex.quote(leg.file.source_path)}")
+
+
+def _writer(leg: _Leg) -> list[str]:
+    return _shell(leg.request.destination, f"exec cat >>{shlex.quote(leg.file.partial_path)}")
 
 
 def _shell(endpoint: Endpoint, script: str) -> list[str]:
     """The command that runs a line of shell at an endpoint."""
-    if endpoint.scheme == "file":
+    if endpoint.local:
         return ["/bin/sh", "-c", script]
-    return ["ssh", *_OPTIONS, *_address(endpoint.options), "--", endpoint.options["host"], script]
+    options = endpoint.doors["ssh"]
+    return ["ssh", *_OPTIONS, *_address(options), "--", options["host"], script]
 
 
 def _address(options: Mapping[str, str]) -> list[str]:
@@ -126,7 +153,7 @@ def _close(target: subprocess.Popen[bytes]) -> None:
     target.stdin = None
 
 
-def _check(program: subprocess.Popen[bytes], site: str, request: MoveRequest) -> None:
+def _check(program: subprocess.Popen[bytes], site: str, file: MoveFile) -> None:
     """Returns when the program ended well; its failure in our words."""
     words = program.stderr.read().decode(errors="replace").strip() if program.stderr else ""
     code = program.wait()
@@ -134,10 +161,10 @@ def _check(program: subprocess.Popen[bytes], site: str, request: MoveRequest) ->
         return
     if "No space left" in words or "Disk quota exceeded" in words:
         raise NoSpaceError(
-            f"{site}: no room left for {request.partial_path}; free some space there, then: convoy retry", site=site
+            f"{site}: no room left for {file.partial_path}; free some space there, then: convoy retry", site=site
         )
     if "No such file" in words:
-        raise NotFoundError(f"{site}: there is no {request.source_path} to copy", site=site)
+        raise NotFoundError(f"{site}: there is no {file.source_path} to copy", site=site)
     last = words.splitlines()[-1] if words else f"ssh ended with {code}"
     if code == 255 or code < 0:
         raise TransferInterruptedError(f"{site}: {last}", site=site, retry_after_s=_RETRY_S)

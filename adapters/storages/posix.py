@@ -6,14 +6,16 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from metadata.errors import NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat
 
+_NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _BLOCK_BYTES = 1 << 20
 
@@ -22,9 +24,8 @@ class PosixStorage:
     """Files below ordinary paths."""
 
     def __init__(self, settings: SiteSettings, runner: CommandRunner | None = None) -> None:
-        """No command is needed here, so `runner` is not used."""
-        del runner
-        self.endpoint = Endpoint(site=settings.name, scheme="file")
+        """No command is needed here; `runner` is the shell that others may use."""
+        self.endpoint = Endpoint(site=settings.name, doors={"file": {}, **settings.doors}, shell=runner)
 
     def stat(self, path: str) -> FileStat | None:
         """The file's facts; None when there is none."""
@@ -35,6 +36,10 @@ class PosixStorage:
                 return None
         return FileStat(size_bytes=facts.st_size, modified_ns=facts.st_mtime_ns, inode=facts.st_ino)
 
+    def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
+        """The facts of many files; one that is not there is absent from the answer."""
+        return {path: facts for path in paths if (facts := self.stat(path))}
+
     def digest(self, path: str) -> FileDigest:
         """The file's size and SHA-256."""
         digest, size = hashlib.sha256(), 0
@@ -43,6 +48,14 @@ class PosixStorage:
                 digest.update(block)
                 size += len(block)
         return FileDigest(size_bytes=size, sha256=digest.hexdigest())
+
+    def digests(self, paths: Sequence[str]) -> Mapping[str, FileDigest]:
+        """The same of many files; one that is not there or cannot be read is absent from the answer."""
+        found = {}
+        for path in paths:
+            with suppress(NotFoundError, SiteError):
+                found[path] = self.digest(path)
+        return found
 
     def files_below(self, path: str) -> Sequence[str]:
         """Every regular file below a folder; links to folders are not followed, so that no circle can trap it."""
@@ -62,6 +75,12 @@ class PosixStorage:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - limit_bytes))
             return file.read()
 
+    def read_range(self, path: str, *, offset: int, size_bytes: int) -> bytes:
+        """At most `size_bytes` of the file from `offset` on."""
+        with self._errors(path), open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(size_bytes)
+
     def write(self, path: str, content: bytes) -> None:
         """The file holds `content`, whole or not at all."""
         with self._errors(path):
@@ -80,6 +99,18 @@ class PosixStorage:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.replace(source, target)
 
+    def rename_all(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """The same for many files."""
+        for source, target in pairs:
+            self.rename(source, target)
+
+    def copy_all(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Each target holds what its source does; the kernel copies, and shares blocks where it can."""
+        for source, target in pairs:
+            with self._errors(source):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                _copy(source, target)
+
     def remove(self, path: str) -> None:
         """The file or folder is gone."""
         with self._errors(path):
@@ -87,6 +118,11 @@ class PosixStorage:
                 shutil.rmtree(path)
             else:
                 Path(path).unlink(missing_ok=True)
+
+    def remove_all(self, paths: Sequence[str]) -> None:
+        """The same for many."""
+        for path in paths:
+            self.remove(path)
 
     def free_bytes(self, path: str) -> int:
         """Room left for the user where `path` lies, or will lie."""
@@ -96,6 +132,13 @@ class PosixStorage:
         with self._errors(path):
             facts = os.statvfs(place)
         return facts.f_bavail * facts.f_frsize
+
+    def probe_room(self, path: str, *, size_bytes: int) -> None:
+        """Reserves `size_bytes` in a file beside `path` and lets go of them."""
+        with self._errors(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with tempfile.TemporaryFile(dir=os.path.dirname(path)) as room:
+                os.posix_fallocate(room.fileno(), 0, size_bytes)
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
@@ -112,6 +155,18 @@ class PosixStorage:
                 )
                 raise NoSpaceError(message, site=site) from error
             raise SiteError(f"{site}: {error.strerror}: {path}", site=site) from error
+
+
+def _copy(source: str, target: str) -> None:
+    """All bytes of a file into another; not every pair of file systems lets the kernel do it."""
+    with open(source, "rb") as read, open(target, "wb") as written:
+        try:
+            while os.copy_file_range(read.fileno(), written.fileno(), 1 << 30):
+                pass
+        except OSError as error:
+            if error.errno not in _NO_KERNEL_COPY:
+                raise
+            shutil.copyfileobj(read, written, _BLOCK_BYTES)
 
 
 ADAPTER = PosixStorage

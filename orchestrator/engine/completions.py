@@ -15,8 +15,8 @@ from metadata.journal import Page
 from metadata.tables import ATTEMPTS, TASKS
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
+from orchestrator.engine.needs import fail
 from orchestrator.engine.results import register
-from orchestrator.engine.stagings import fail
 from orchestrator.jobs import JobState, JobStatus, NativeId, ProducedFile
 from orchestrator.lifecycle import may_follow
 from orchestrator.workflows import FileType

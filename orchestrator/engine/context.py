@@ -13,7 +13,7 @@ from metadata.journal import Journal
 from metadata.tables import ATTEMPTS, STEPS, TASKS, TRANSFERS
 from orchestrator.registry import OpenSite
 from staging.ports import Mover, Storage
-from staging.routes import Rate
+from staging.routes import Routes
 
 
 @dataclass(kw_only=True)
@@ -27,8 +27,8 @@ class Context:
     storages: Mapping[str, Storage]
     """Every place that data can come from or go to."""
     movers: Mapping[str, Mover]
-    measured: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
-    declared: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    routes: Routes
+    """The ways between them."""
     numbers: dict[Table, Iterator[int]] = field(default_factory=dict)
     """The next ids. Only the engine that holds the lease adds such rows, so it may number them itself."""
 

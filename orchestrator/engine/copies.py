@@ -1,21 +1,47 @@
-"""Whether a copy is really what the catalogue says, as cheaply as that can be told."""
+"""Whether copies are really what the catalogue says, as cheaply as that can be told."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 from metadata.records import ReplicaRecord
 from orchestrator.engine.context import Context
+from staging.ports import FileStat, Storage
 
 
-def trusted(context: Context, copy: ReplicaRecord) -> bool:
-    """True when the copy is there and looks unchanged, or was hashed anew and is right; else it is forgotten."""
-    storage = context.storages.get(copy.site)
-    if storage is None:
-        return False  # the site left the site file, and may come back
-    facts = storage.stat(copy.path)
-    if facts is not None and facts.size_bytes == copy.size_bytes:
-        if copy.modified_ns is None or copy.modified_ns == facts.modified_ns:
-            return True
-        if storage.digest(copy.path).sha256 == copy.sha256:
-            return True
-    context.catalogue.remove_replica(copy.site, copy.path)
-    return False
+def trusted(context: Context, copies: Iterable[ReplicaRecord]) -> set[ReplicaRecord]:
+    """Those that are there and look unchanged, or were hashed anew and are right; others are forgotten.
+
+    Each site is asked once for all of them. Copies at sites that left the site file are neither: they may come back.
+    """
+    by_site: dict[str, list[ReplicaRecord]] = defaultdict(list)
+    for copy in copies:
+        if copy.site in context.storages:
+            by_site[copy.site].append(copy)
+    good: set[ReplicaRecord] = set()
+    for site, some in by_site.items():
+        good |= _trusted_at(context.storages[site], some)
+        for copy in some:
+            if copy not in good:
+                context.catalogue.remove_replica(copy.site, copy.path)
+    return good
+
+
+def _trusted_at(storage: Storage, copies: list[ReplicaRecord]) -> set[ReplicaRecord]:
+    facts = storage.stats([copy.path for copy in copies])
+    good = {copy for copy in copies if copy.path in facts and looks_unchanged(copy, facts[copy.path])}
+    doubtful = [
+        copy
+        for copy in copies
+        if copy not in good and copy.path in facts and facts[copy.path].size_bytes == copy.size_bytes
+    ]
+    digests = storage.digests([copy.path for copy in doubtful]) if doubtful else {}
+    return good | {copy for copy in doubtful if copy.path in digests and digests[copy.path].sha256 == copy.sha256}
+
+
+def looks_unchanged(copy: ReplicaRecord, facts: FileStat) -> bool:
+    """Size, time and number are as when it was hashed; a copy without a time is taken at its word."""
+    if facts.size_bytes != copy.size_bytes or copy.modified_ns not in (None, facts.modified_ns):
+        return False
+    return copy.inode in (None, facts.inode)

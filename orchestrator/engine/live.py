@@ -45,8 +45,8 @@ class LiveTask:
     attempt: LiveAttempt | None = None
     """The newest."""
     checked_for_reuse: bool = False
-    missing: set[str] = field(default_factory=set)
-    """Hashes of inputs that are on their way to the task's site."""
+    missing: set[str] | None = None
+    """Hashes of files that are on their way to the task's site; None until that was looked up."""
 
     def files(self) -> Iterator[dict[str, Any]]:
         """Every input file, as `{name, sha256, size_bytes}`."""
@@ -102,9 +102,10 @@ class LiveTransfer:
     not_before: float = 0.0
     bytes_done: int = 0
     bytes_moved: int = 0
-    bytes_told: int = 0
-    """What the journal says of `bytes_done`."""
     message: str = ""
+    direction: str = ""
+    streams: int = 1
+    credential: str = ""
 
 
 @dataclass(kw_only=True)
@@ -178,5 +179,6 @@ def _transfer(row: dict[str, Any]) -> LiveTransfer:
     names = (
         "id", "step_id", "name", "sha256", "size_bytes", "source_site", "source_path", "destination_site",
         "destination_path", "mover", "attempts", "not_before", "bytes_done", "bytes_moved", "message",
+        "direction", "streams", "credential",
     )  # fmt: skip
     return LiveTransfer(state=JobState(row["state"]), **{name: row[name] for name in names})

@@ -11,10 +11,11 @@ from metadata.errors import MiddlewareError
 from metadata.journal import Page
 from metadata.lease import HEARTBEAT_S, EngineLease
 from metadata.tables import RUNS, TASKS
+from orchestrator.engine.batches import Batch
 from orchestrator.engine.completions import Completions
 from orchestrator.engine.context import Context
 from orchestrator.engine.expansion import open_steps
-from orchestrator.engine.live import LiveRun, LiveTransfer, load_run
+from orchestrator.engine.live import LiveRun, load_run
 from orchestrator.engine.pulse import Pulse
 from orchestrator.engine.reuse import take_over
 from orchestrator.engine.stagings import Stagings
@@ -106,7 +107,7 @@ class Engine:
     def _patience(self) -> float:
         """Seconds to wait for news; less when a retry falls due."""
         moments = [task.not_before for _, task in self._run.tasks() if not task.state.final and task.not_before]
-        moments += [row.not_before for row in self._run.transfers.values() if not row.state.final and row.not_before]
+        moments += self._stagings.due_at(time.time())
         waits = [moment - time.time() for moment in moments]
         return min([_LONGEST_WAIT_S, *(wait for wait in waits if wait > 0)])
 
@@ -125,7 +126,7 @@ class Engine:
             self._submissions.send(sent)
             self._journal.commit(sent)
 
-    def _decide(self, page: Page) -> list[LiveTransfer]:
+    def _decide(self, page: Page) -> list[Batch]:
         open_steps(self._run, page, self._context.numbers[TASKS])
         reused = take_over(self._context, self._run, page)
         ready = self._stagings.request(page)

@@ -53,12 +53,13 @@ def _new_file(step: LiveStep, task: LiveTask, name: str, file: dict[str, Any], p
 def _replica(context: Context, step: LiveStep, file: dict[str, Any]) -> ReplicaRecord:
     storage = context.storages[step.plan.site]
     # A question to a remote site for every file would cost more than hashing the file again when it is doubted.
-    facts = storage.stat(file["path"]) if storage.endpoint.scheme == "file" else None
+    facts = storage.stat(file["path"]) if storage.endpoint.local else None
     return ReplicaRecord(
         sha256=file["sha256"],
         size_bytes=file["size_bytes"],
         site=step.plan.site,
         path=file["path"],
         modified_ns=facts.modified_ns if facts else None,
+        inode=facts.inode if facts else None,
         verified_at=time.time(),
     )

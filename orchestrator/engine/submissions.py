@@ -16,7 +16,7 @@ from metadata.tables import ATTEMPTS, TASKS
 from orchestrator.commands import link_targets, task_argv
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
-from orchestrator.engine.stagings import fail
+from orchestrator.engine.needs import fail
 from orchestrator.jobs import (
     ExpectedOutput,
     JobAttributes,

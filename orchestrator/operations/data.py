@@ -16,8 +16,7 @@ from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import HERE
 from staging.locations import DatasetName, Location, is_dataset, parse_dataset
 from staging.ports import FileDigest
-from staging.routes import capabilities_of, choose_mover
-from staging.transfers import Carrier, Order
+from staging.transfers import Order
 
 FileProgress = Callable[[str, int, int], None]
 """(file name, bytes done, bytes in all)"""
@@ -189,18 +188,16 @@ def fetch_file(workspace: Workspace, file: FileRecord, target: Path, *, progress
     if not copies:
         raise NotFoundError(f"dataset://{file.dataset}/{file.path} lies at no site that is known")
     source = next((copy for copy in copies if copy.site == HERE), copies[0])
-    capabilities = capabilities_of(workspace.movers)
-    storages = workspace.storages
     order = Order(
         name=f"dataset://{file.dataset}/{file.path}",
         content=FileDigest(size_bytes=file.size_bytes, sha256=file.sha256),
         source=Location(site=source.site, path=source.path),
         destination=Location(site=HERE, path=str(target.resolve())),
-        mover=choose_mover(storages[source.site].endpoint, storages[HERE].endpoint, capabilities),
         policy=workspace.catalogue.policies([file.sha256])[file.sha256],
     )
-    carrier = Carrier(storages=storages, movers=workspace.movers)
-    carrier.carry(order, progress=lambda done: progress(file.path, done, file.size_bytes) if progress else None)
+    workspace.carrier.carry_one(
+        order, progress=lambda done: progress(file.path, done, file.size_bytes) if progress else None
+    )
     return target
 
 

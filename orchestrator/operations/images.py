@@ -30,8 +30,7 @@ from orchestrator.registry import load, open_runner, settings_of
 from orchestrator.settings import HERE
 from staging.locations import Location, store_path
 from staging.ports import FileDigest, Storage
-from staging.routes import choose_mover
-from staging.transfers import Carrier, Order
+from staging.transfers import Order
 
 _BUILD_S = 3 * 3600.0
 _UNPACK_S = 1800.0
@@ -343,20 +342,14 @@ def _carry_file(
 def _carry(
     workspace: Workspace, source: Location, target: Location, *, content: FileDigest, progress: FileProgress | None
 ) -> None:
-    storages, movers = workspace.storages, workspace.movers
     name = PurePosixPath(source.path).name
     order = Order(
         name=name,
         content=content,
         source=source,
         destination=target,
-        mover=choose_mover(
-            storages[source.site].endpoint,
-            storages[target.site].endpoint,
-            {key: mover.capabilities for key, mover in movers.items()},
-        ),
         policy=workspace.catalogue.policies([content.sha256]).get(content.sha256, ANYWHERE),
     )
-    Carrier(storages=storages, movers=movers).carry(
+    workspace.carrier.carry_one(
         order, progress=lambda done: progress(name, done, content.size_bytes) if progress else None
     )

@@ -24,7 +24,6 @@ from orchestrator.references import parse_reference
 from orchestrator.transforms import with_transforms
 from orchestrator.workflows import FileType, Workflow, WorkflowInput, load_workflow
 from staging.locations import DATASET_SCHEME, is_dataset
-from staging.routes import capabilities_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,15 +219,12 @@ def knowledge(
     sizes = {key: row for key, row in catalogue.output_sizes().items() if key[0] == workflow_name}
     return Knowledge(
         sites=workspace.site_file.sites,
-        endpoints={name: storage.endpoint for name, storage in workspace.storages.items()},
-        movers=capabilities_of(workspace.movers),
+        routes=workspace.routes,
         replicas={
             sha256: frozenset(copy.site for copy in rows if copy.site in workspace.storages)
             for sha256, rows in copies.items()
         },
         policies=catalogue.policies(hashes),
-        measured=workspace.measured_rates(),
-        declared=workspace.site_file.declared_rates(),
         task_seconds={
             (step, site): s for (run, step, site), s in catalogue.durations().items() if run == workflow_name
         },

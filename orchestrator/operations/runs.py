@@ -192,6 +192,5 @@ def _context(workspace: Workspace, plan: Plan, *, open_sites: bool = False) -> C
         sites={name: open_site(name, workspace.site(name)) for name in names},
         storages=workspace.storages,
         movers=workspace.movers,
-        measured=workspace.measured_rates(),
-        declared=workspace.site_file.declared_rates(),
+        routes=workspace.routes,
     )

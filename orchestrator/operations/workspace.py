@@ -20,7 +20,8 @@ from orchestrator.registry import load, open_movers, open_storage
 from orchestrator.settings import HERE, Settings, find_settings
 from orchestrator.sites import Site, SiteFile, Slots, load_sites
 from staging.ports import Mover, Storage
-from staging.routes import Rate
+from staging.routes import Rate, Routes, capabilities_of
+from staging.transfers import Carrier
 
 
 class Workspace:
@@ -92,7 +93,23 @@ class Workspace:
         """Every mover that can be used here."""
         return open_movers()
 
-    def measured_rates(self) -> dict[tuple[str, str], Rate]:
+    @property
+    def routes(self) -> Routes:
+        """The ways for data between all places, with what earlier transfers told of them."""
+        return Routes(
+            endpoints={name: storage.endpoint for name, storage in self.storages.items()},
+            movers=capabilities_of(self.movers),
+            rules=self.site_file.link_rules(),
+            measured=self._measured_rates(),
+            declared=self.site_file.declared_rates(),
+        )
+
+    @property
+    def carrier(self) -> Carrier:
+        """What brings content from one place to another."""
+        return Carrier(storages=self.storages, movers=self.movers, routes=self.routes)
+
+    def _measured_rates(self) -> dict[tuple[str, str], Rate]:
         """What earlier transfers told about links."""
         return {
             pair: Rate(

@@ -9,10 +9,15 @@ import pytest
 
 from metadata.errors import AdapterUnavailableError
 from orchestrator.registry import load, names
-from staging.ports import Endpoint, Mover
+from staging.ports import Direction, Endpoint, Mover
 from tests.testbed.local_sshd import LocalSshd, why_not
 
-_ENDS = [("file", "file"), ("file", "ssh"), ("ssh", "file"), ("ssh", "ssh")]
+_ENDS = {
+    Direction.LOCAL: ("file", "file"),
+    Direction.PUSH: ("file", "ssh"),
+    Direction.PULL: ("ssh", "file"),
+    Direction.RELAY: ("ssh", "ssh"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +27,7 @@ class Way:
     mover: Mover
     source: Endpoint
     destination: Endpoint
+    direction: Direction
 
 
 @pytest.fixture(scope="session")
@@ -36,32 +42,33 @@ def mover_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSshd]:
     server.stop()
 
 
-def _ways() -> list[tuple[str, str, str]]:
-    return [(name, *ends) for name in names("movers") for ends in _ENDS if set(ends) <= _schemes(name)]
+def _ways() -> list[tuple[str, Direction]]:
+    return [(name, direction) for name in names("movers") for direction in _ENDS if _can(name, direction)]
 
 
-def _schemes(name: str) -> frozenset[str]:
+def _can(name: str, direction: Direction) -> bool:
     try:
-        schemes: frozenset[str] = load("movers", name).capabilities.schemes
+        can = load("movers", name).capabilities
     except AdapterUnavailableError:
-        return frozenset({"file"})  # so that its absence is told
-    return schemes
+        return direction is Direction.LOCAL  # so that its absence is told
+    return direction in can.directions and set(_ENDS[direction]) <= can.schemes
 
 
 @pytest.fixture(params=_ways(), ids="-".join)
 def way(request: pytest.FixtureRequest) -> Way:
     """Each mover in turn, on each way that it can go."""
-    name, *ends = request.param
+    name, direction = request.param
     try:
         mover = load("movers", name)()
     except AdapterUnavailableError as error:
         pytest.skip(str(error))
-    source, destination = (_endpoint(request, site, scheme) for site, scheme in zip(("agh", "lrz"), ends, strict=True))
-    return Way(mover=mover, source=source, destination=destination)
+    ends = zip(("agh", "lrz"), _ENDS[direction], strict=True)
+    source, destination = (_endpoint(request, site, scheme) for site, scheme in ends)
+    return Way(mover=mover, source=source, destination=destination, direction=direction)
 
 
 def _endpoint(request: pytest.FixtureRequest, site: str, scheme: str) -> Endpoint:
     if scheme == "file":
-        return Endpoint(site=site, scheme="file")
+        return Endpoint(site=site, doors={"file": {}})
     options = request.getfixturevalue("mover_sshd").options
-    return Endpoint(site=site, scheme="ssh", options={name: str(value) for name, value in options.items()})
+    return Endpoint(site=site, doors={"ssh": {name: str(value) for name, value in options.items()}})

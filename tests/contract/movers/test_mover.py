@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, TransferInterruptedError
-from staging.ports import FileDigest, MoveRequest, MoveResult
+from staging.ports import FileDigest, MoveFile, MoveRequest, MoveResult
 from tests.contract.movers.conftest import Way
 from tests.contract.storages.small_disk import small_disk
 
@@ -18,28 +18,30 @@ BIG = os.urandom(1 << 20) * 5
 """More than two blocks of any mover."""
 
 
-def request_of(way: Way, source: Path, partial: Path) -> MoveRequest:
-    """One file from here to there."""
-    size = source.stat().st_size if source.is_file() else 0
-    return MoveRequest(
-        source=way.source,
-        source_path=str(source),
-        destination=way.destination,
-        partial_path=str(partial),
-        size_bytes=size,
+def request_of(way: Way, *pairs: tuple[Path, Path]) -> MoveRequest:
+    """Files from here to there, as (source, partial)."""
+    files = tuple(
+        MoveFile(
+            source_path=str(source),
+            partial_path=str(partial),
+            size_bytes=source.stat().st_size if source.is_file() else 0,
+        )
+        for source, partial in pairs
     )
+    return MoveRequest(source=way.source, destination=way.destination, files=files, direction=way.direction)
 
 
 def moved(way: Way, source: Path, partial: Path, told: list[int] | None = None) -> MoveResult:
     """What the mover did."""
     told = told if told is not None else []
-    return way.mover.move(request_of(way, source, partial), progress=told.append)
+    return way.mover.move(request_of(way, (source, partial)), progress=told.append)
 
 
-def check_digest(result: MoveResult, content: bytes) -> None:
+def check_digest(result: MoveResult, partial: Path, content: bytes) -> None:
     """A mover that hashes must be right; one that does not leaves it to others."""
-    if result.digest is not None:
-        assert result.digest == FileDigest(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    assert result.digests.keys() <= {str(partial)}
+    for digest in result.digests.values():
+        assert digest == FileDigest(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\r\n\xff", BIG], ids=len)
@@ -51,7 +53,7 @@ def test_all_bytes_of_the_source_lie_at_the_partial_path(way: Way, tmp_path: Pat
     assert partial.read_bytes() == content
     assert os.listdir(partial.parent) == ["file.part"]
     assert result.bytes_moved == len(content)
-    check_digest(result, content)
+    check_digest(result, partial, content)
 
 
 def test_progress_only_grows_and_ends_at_the_size(way: Way, tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_a_partial_file_is_gone_on_with(way: Way, tmp_path: Path, present: int) 
     result = moved(way, tmp_path / "source", tmp_path / "part")
     assert result.bytes_moved == len(BIG) - present
     assert (tmp_path / "part").read_bytes() == BIG
-    check_digest(result, BIG)
+    check_digest(result, tmp_path / "part", BIG)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_a_wrong_partial_file_is_never_said_to_be_right(way: Way, tmp_path: Path
     (tmp_path / "source").write_bytes(BIG)
     (tmp_path / "part").write_bytes(wrong)
     result = moved(way, tmp_path / "source", tmp_path / "part")
-    check_digest(result, (tmp_path / "part").read_bytes())
+    check_digest(result, tmp_path / "part", (tmp_path / "part").read_bytes())
     assert (tmp_path / "part").stat().st_size == len(BIG)
 
 
@@ -100,7 +102,7 @@ def test_a_copy_that_breaks_off_leaves_its_beginning_for_the_next_try(way: Way, 
         raise TransferInterruptedError(f"after {done}")
 
     with pytest.raises(TransferInterruptedError):
-        way.mover.move(request_of(way, tmp_path / "source", tmp_path / "part"), progress=stop)
+        way.mover.move(request_of(way, (tmp_path / "source", tmp_path / "part")), progress=stop)
     present = (tmp_path / "part").read_bytes()
     assert len(present) < len(BIG)
     assert BIG.startswith(present)
@@ -127,6 +129,25 @@ def test_a_file_with_holes_arrives_with_its_zeros(way: Way, tmp_path: Path) -> N
         file.write(b"island")
     moved(way, tmp_path / "source", tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+def test_many_files_are_moved_by_one_request(way: Way, tmp_path: Path) -> None:
+    """Each to its own place, with progress over all of them."""
+    contents = {f"{number}/{name}": name.encode() * number for number, name in enumerate(ODD_NAMES)} | {"big": BIG}
+    pairs = []
+    for name, content in contents.items():
+        (tmp_path / "from" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "from" / name).write_bytes(content)
+        pairs.append((tmp_path / "from" / name, tmp_path / "to" / name))
+    told: list[int] = []
+    result = way.mover.move(request_of(way, *pairs), progress=told.append)
+    for name, content in contents.items():
+        assert (tmp_path / "to" / name).read_bytes() == content
+    assert result.bytes_moved == sum(map(len, contents.values()))
+    assert told == sorted(told)
+    assert told[-1] == result.bytes_moved
+    for path, digest in result.digests.items():
+        assert digest.sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def test_a_source_that_is_gone_is_told_with_its_path_and_its_site(way: Way, tmp_path: Path) -> None:

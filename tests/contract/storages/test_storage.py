@@ -88,6 +88,105 @@ def test_every_regular_file_below_a_folder_is_found(storage: Storage, tmp_path: 
     assert list(storage.files_below(str(tmp_path / "top/b"))) == ["b"]
 
 
+VERY_ODD_NAMES = [*ODD_NAMES, os.fsdecode(b"latin-\xe9"), "n" * 255, "end\n"]
+
+
+def test_many_files_are_asked_for_at_once(storage: Storage, tmp_path: Path) -> None:
+    """Whatever their names; what is not there is absent, and what cannot be read has no digest."""
+    paths = {str(tmp_path / name): name.encode("utf-8", "surrogateescape") for name in VERY_ODD_NAMES}
+    for path, content in paths.items():
+        Path(path).write_bytes(content)
+    (tmp_path / "folder").mkdir()
+    asked = [*paths, str(tmp_path / "absent"), str(tmp_path / "plain/below"), str(tmp_path / "folder")]
+    facts, digests = storage.stats(asked), storage.digests(asked)
+    assert {path: row.size_bytes for path, row in facts.items() if path in paths} == {
+        path: len(content) for path, content in paths.items()
+    }
+    assert facts[str(tmp_path / "a b")] == storage.stat(str(tmp_path / "a b"))
+    assert digests == {
+        path: FileDigest(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for path, content in paths.items()
+    }
+    assert sorted(storage.files_below(str(tmp_path))) == sorted(VERY_ODD_NAMES)
+
+
+def test_nothing_is_asked_about_nothing(storage: Storage) -> None:
+    """An empty list is no folder of all files."""
+    assert (storage.stats([]), storage.digests([])) == ({}, {})
+    storage.rename_all([])
+    storage.copy_all([])
+    storage.remove_all([])
+
+
+def test_many_files_are_renamed_and_removed_at_once(storage: Storage, tmp_path: Path) -> None:
+    """Folders are made on the way, and what lay at a target is replaced."""
+    for name in VERY_ODD_NAMES:
+        (tmp_path / name).write_bytes(name.encode("utf-8", "surrogateescape"))
+    (tmp_path / "to/a b").mkdir(parents=True)
+    (tmp_path / "to/a b/a b").write_bytes(b"old")
+    pairs = [(str(tmp_path / name), str(tmp_path / "to" / name / name)) for name in VERY_ODD_NAMES]
+    storage.rename_all(pairs)
+    assert os.listdir(tmp_path) == ["to"]
+    for _, target in pairs:
+        assert Path(target).read_bytes() == Path(target).name.encode("utf-8", "surrogateescape")
+    storage.remove_all([target for _, target in pairs])
+    storage.remove_all([target for _, target in pairs])
+    assert storage.files_below(str(tmp_path / "to")) == []
+
+
+def test_of_many_renames_the_one_that_fails_is_told(storage: Storage, tmp_path: Path) -> None:
+    """Those before it are done."""
+    (tmp_path / "a").write_bytes(b"")
+    (tmp_path / "c").write_bytes(b"")
+    pairs = [(str(tmp_path / name), str(tmp_path / "to" / name)) for name in "abc"]
+    with pytest.raises(NotFoundError) as caught:
+        storage.rename_all(pairs)
+    assert (tmp_path / "to/a").exists()
+    assert caught.value.site == "toy"
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_copies_are_files_of_their_own(storage: Storage, tmp_path: Path) -> None:
+    """What is done to one is not done to the other."""
+    for name in VERY_ODD_NAMES:
+        (tmp_path / name).write_bytes(b"content" * 100)
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to/plain").write_bytes(b"old, and longer than the new one" * 100)
+    storage.copy_all([(str(tmp_path / name), str(tmp_path / "to" / name)) for name in VERY_ODD_NAMES])
+    for name in VERY_ODD_NAMES:
+        with (tmp_path / "to" / name).open("r+b") as file:
+            file.write(b"CHANGED")
+        assert (tmp_path / name).read_bytes() == b"content" * 100
+        assert (tmp_path / "to" / name).read_bytes() == b"CHANGED" + b"content" * 99
+    with pytest.raises(NotFoundError):
+        storage.copy_all([(str(tmp_path / "absent"), str(tmp_path / "to/absent"))])
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "expected"),
+    [(0, 4, b"0123"), (4, 3, b"456"), (8, 9, b"89"), (10, 1, b""), (99, 1, b""), (3, 0, b"")],
+)
+def test_a_range_of_a_file_is_read_alone(
+    storage: Storage, tmp_path: Path, offset: int, size: int, expected: bytes
+) -> None:
+    """Fewer bytes only where the file ends."""
+    (tmp_path / "file").write_bytes(b"0123456789")
+    assert storage.read_range(str(tmp_path / "file"), offset=offset, size_bytes=size) == expected
+    with pytest.raises(NotFoundError):
+        storage.read_range(str(tmp_path / "absent"), offset=offset, size_bytes=size)
+
+
+def test_room_is_reserved_and_let_go(storage: Storage, tmp_path: Path) -> None:
+    """What a file system does not give is told before a byte moves."""
+    with small_disk(tmp_path / "disk", size_bytes=4 << 20) as disk:
+        storage.probe_room(str(disk / "new/file"), size_bytes=2 << 20)
+        with pytest.raises(NoSpaceError) as caught:
+            storage.probe_room(str(disk / "new/file"), size_bytes=8 << 20)
+        assert "convoy retry" in str(caught.value)
+        assert storage.files_below(str(disk)) == []
+        assert storage.free_bytes(str(disk)) > 3 << 20
+
+
 def test_a_link_to_a_file_is_a_file(storage: Storage, tmp_path: Path) -> None:
     """Collections of slides are often folders of links."""
     (tmp_path / "store").write_bytes(b"content")

@@ -21,8 +21,8 @@ SECOND = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9000"
+down_revision = "{head}"
 
 
 def upgrade():
@@ -81,7 +81,7 @@ class MigrationTests:
         assert inspect(engine).get_columns("datasets")[-1]["name"] == "owner"
         assert [file.path for file in Catalogue(engine).files("slides")] == ["1"]
         with engine.connect() as connection:
-            assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0002"
+            assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9000"
             if engine.dialect.name == "sqlite":
                 assert connection.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
         engine.dispose()
@@ -94,9 +94,9 @@ class MigrationTests:
         engine.dispose()
         ignored = shutil.ignore_patterns("__pycache__")
         migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "migrations", ignore=ignored)
-        (migrations / "versions" / "0002_owner.py").write_text(SECOND)
+        (migrations / "versions" / "9000_owner.py").write_text(SECOND.format(head=database.HEAD))
         monkeypatch.setattr(database, "MIGRATIONS", migrations)
-        monkeypatch.setattr(database, "HEAD", "0002")
+        monkeypatch.setattr(database, "HEAD", "9000")
 
     @pytest.mark.usefixtures("second")
     def test_two_processes_may_bring_a_database_up_to_date_at_once(self, empty_url: str):

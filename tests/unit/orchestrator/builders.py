@@ -17,7 +17,8 @@ from orchestrator.planner import Knowledge, plan
 from orchestrator.plans import Plan, PlannedFile, PlannedStep
 from orchestrator.sites import Site
 from orchestrator.workflows import FileType, Workflow
-from staging.ports import Capabilities, Endpoint
+from staging.ports import Capabilities, Direction, Endpoint
+from staging.routes import Routes
 
 EXTRACT = Layer.model_validate({
     "summary": "cuts patches",
@@ -83,12 +84,12 @@ def site(**facts: Any) -> Site:
 def knowledge(sites: Mapping[str, Site], **facts: Any) -> Knowledge:
     """What the planner knows: every place is reached by one mover."""
     places = [*sites, "here"]
-    return Knowledge(
-        sites=sites,
-        endpoints={name: Endpoint(site=name, scheme="file") for name in places},
-        movers={"posix": Capabilities(schemes=frozenset({"file"}))},
-        **facts,
+    routes = Routes(
+        endpoints={name: Endpoint(site=name, doors={"file": {}}) for name in places},
+        movers={"posix": Capabilities(schemes=frozenset({"file"}), directions=frozenset({Direction.LOCAL}))},
+        **{name: facts.pop(name) for name in ("measured", "declared") if name in facts},
     )
+    return Knowledge(sites=sites, routes=routes, **facts)
 
 
 def request_of(text: str, inputs: Mapping[str, Sequence[PlannedFile]] | None = None, **given: Any) -> Request:

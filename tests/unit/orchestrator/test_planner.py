@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from metadata.errors import PlanningError, PolicyError
 from metadata.policy import Policy
 from orchestrator.planner import Knowledge
 from orchestrator.plans import Plan
-from staging.ports import Capabilities, Endpoint
+from staging.ports import Capabilities, Direction, Endpoint
 from staging.routes import DEFAULT_RATE_BYTES_PER_S, Rate
 from tests.unit.orchestrator.builders import file, knowledge, plan_of, site
 
@@ -186,9 +188,8 @@ def test_the_quickest_of_several_copies_is_the_source() -> None:
         replicas={SLIDE.sha256: frozenset({"agh", "far", "tape"})},
         declared={("far", "lrz"): 1e9},
     )
-    odd = Knowledge(
-        **{**vars(known), "endpoints": {**known.endpoints, "tape": Endpoint(site="tape", scheme="carrier-pigeon")}}
-    )
+    pigeons = Endpoint(site="tape", doors={"carrier-pigeon": {}})
+    odd = replace(known, routes=replace(known.routes, endpoints={**known.routes.endpoints, "tape": pigeons}))
     [move] = planned(ONE.replace("command", "at: lrz, command"), odd).transfers
     assert move.source == "far"
 
@@ -202,12 +203,13 @@ def test_data_that_lie_nowhere_are_told() -> None:
 def test_the_better_mover_is_taken() -> None:
     """By what it can do, never by its name."""
     known = knowledge(SITES, replicas=AT_AGH)
+    local = frozenset({Direction.LOCAL})
     movers = {
-        "aaa": Capabilities(schemes=frozenset({"file"})),
-        "zzz": Capabilities(schemes=frozenset({"file"}), resumes=True),
+        "aaa": Capabilities(schemes=frozenset({"file"}), directions=local),
+        "zzz": Capabilities(schemes=frozenset({"file"}), directions=local, resumes=True),
     }
     [move] = planned(
-        ONE.replace("command", "at: lrz, command"), Knowledge(**{**vars(known), "movers": movers})
+        ONE.replace("command", "at: lrz, command"), replace(known, routes=replace(known.routes, movers=movers))
     ).transfers
     assert move.mover == "zzz"
 

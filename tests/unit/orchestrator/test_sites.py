@@ -8,6 +8,8 @@ import pytest
 
 from metadata.errors import InvalidSiteError, NotFoundError
 from orchestrator.sites import load_sites
+from staging.ports import Credential
+from staging.routes import LinkRules
 
 
 def sites_of(tmp_path: Path, text: str):
@@ -66,8 +68,24 @@ def test_a_variable_that_is_not_set_is_told_on_its_line(tmp_path: Path, monkeypa
             4,
             "there is no site 'ahg'; did you mean agh?",
         ),
-        ("sites:\n  agh: {workdir: w}\nlinks:\n  - {from: agh, to: agh, rate: fast}", 4, "is not a rate"),
-        ("sites:\n  agh: {workdir: w}\nlinks:\n  - {from: agh, to: agh, rate: 0 MB/s}", 4, "greater than 0"),
+        ("sites:\n  agh: {workdir: w}\nlinks:\n  - {from: agh, to: here, rate: fast}", 4, "is not a rate"),
+        ("sites:\n  agh: {workdir: w}\nlinks:\n  - {from: agh, to: here, rate: 0 MB/s}", 4, "greater than 0"),
+        ("sites:\n  agh: {workdir: w}\nlinks:\n  - {from: agh, to: agh}", 4, "from agh to itself"),
+        ("sites:\n  a: {workdir: w}\nlinks:\n  - {from: a, to: here}\n  - {from: a, to: here}", 5, "stands here twice"),
+        ("sites:\n  a: {workdir: w}\nlinks:\n  - from: a\n    to: here\n    direct: agent", 6, "leave `direct` out"),
+        (
+            "sites:\n  a: {workdir: w}\nlinks:\n  - from: a\n    to: here\n    direct: ftp",
+            6,
+            "'agent', 'key' or 'true'",
+        ),
+        ("sites:\n  a: {workdir: w}\nlinks:\n  - from: a\n    to: here\n    window: 22-6", 6, '"22:00-06:00"'),
+        (
+            "sites:\n  a: {workdir: w}\nlinks:\n  - from: a\n    to: here\n    at_once: 0",
+            6,
+            "greater than or equal to 1",
+        ),
+        ("sites:\n  a: {workdir: w}\nlinks:\n  - from: a\n    to: here\n    limit: 0 MB/s", 6, "greater than 0"),
+        ("sites:\n  a:\n    workdir: w\n    doors: {gridftp: [dtn]}", 4, "dictionary"),
         ("sites:\n  agh: {workdri: w}", 2, "did you mean workdir?"),
         ("sites:\n  agh: {}", 2, "'workdir' is missing"),
         ("sites:\n  agh: {workdir: w, slots: {cpus: 0}}", 2, "greater than or equal to 1"),
@@ -89,6 +107,34 @@ def test_links_have_a_direction(tmp_path: Path) -> None:
     """An uplink is not a downlink."""
     text = "sites: {a: {workdir: a}, b: {workdir: b}}\nlinks: [{from: a, to: b, rate: 400 Mbit/s}]"
     assert sites_of(tmp_path, text).declared_rates() == {("a", "b"): 50e6}
+
+
+def test_a_link_says_what_transfers_have_to_keep_to(tmp_path: Path) -> None:
+    """In staging's words; a link of which nothing is said asks for nothing."""
+    text = """
+sites: {a: {workdir: a}, b: {workdir: b}}
+links:
+  - {from: a, to: b, direct: agent, limit: 80 Mbit/s, window: "22:00-06:30", at_once: 2, mover: rsync}
+  - {from: b, to: a, direct: true}
+  - {from: here, to: a, direct: false}
+"""
+    rules = sites_of(tmp_path, text).link_rules()
+    assert rules["a", "b"] == LinkRules(
+        direct=Credential.AGENT, limit_bytes_per_s=1e7, window=(1320, 390), at_once=2, mover="rsync"
+    )
+    assert rules["a", "b"].share_bytes_per_s == 5e6
+    assert rules["b", "a"].direct is Credential.NONE
+    assert rules["here", "a"] == LinkRules()
+    assert sites_of(tmp_path, text).declared_rates() == {}
+
+
+def test_a_site_may_have_further_doors(tmp_path: Path) -> None:
+    """Their options are texts, as the tools that get them want."""
+    text = "sites: {a: {workdir: a, doors: {gridftp: {host: dtn, port: 2811, security: gsi}, file: {}}}}"
+    assert sites_of(tmp_path, text).sites["a"].doors == {
+        "gridftp": {"host": "dtn", "port": "2811", "security": "gsi"},
+        "file": {},
+    }
 
 
 def test_a_site_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,191 @@
+"""The file system of a site that is reached by commands: GNU tools do the work there."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from adapters.storages.command.scripts import COPY, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
+from metadata.errors import NoSpaceError, NotFoundError, SiteError
+from orchestrator.ports import Argv, CommandResult, CommandRunner, SiteSettings
+from staging.ports import Endpoint, FileDigest, FileStat
+
+_LONG_S = 24 * 3600.0
+_AT_ONCE = 5000
+"""Paths in one question: an answer stays below a megabyte or two."""
+_ABSENT = ("No such file", "cannot stat", "Not a directory")
+_FULL = ("No space left", "Disk quota exceeded")
+_FAILED_PAIR = re.compile(r"^pair (\d+): ", re.MULTILINE)
+_DIGEST = re.compile(r"([0-9a-f]{64}) .(.*)", re.DOTALL)
+_T = TypeVar("_T")
+_ENDPOINT_OPTIONS = ("host", "user", "port", "identity_file", "config_file", "known_hosts")
+
+
+class CommandStorage:
+    """Files at the other end of a command runner.
+
+    Names go there and come back as bytes between NULs, in base64 on the way back: a name may hold anything.
+    """
+
+    def __init__(self, settings: SiteSettings, runner: CommandRunner) -> None:
+        self._site = settings.name
+        self._runner = runner
+        self.endpoint = Endpoint(site=settings.name, doors=_doors(settings), shell=runner)
+
+    def stat(self, path: str) -> FileStat | None:
+        """The file's facts; None when there is none."""
+        return self.stats([path]).get(path)
+
+    def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
+        """The facts of many files; one that is not there is absent from the answer."""
+        found: dict[str, FileStat] = {}
+        for some in _chunks(paths):
+            answer = self._sh(STATS, stdin=_joined(some), path=some[0])
+            for line in answer.stderr.splitlines():
+                if not any(word in line for word in _ABSENT):
+                    raise SiteError(f"{self._site}: {line}", site=self._site)
+            for row in _rows(answer):
+                size, modified, inode, path = row.split(" ", 3)
+                found[path] = FileStat(size_bytes=int(size), modified_ns=_nanoseconds(modified), inode=int(inode))
+        return found
+
+    def digest(self, path: str) -> FileDigest:
+        """The file's size and SHA-256, computed at the site."""
+        script = 'sha256sum -b <"$1" && wc -c <"$1"'
+        answer = self._sh(script, path, path=path, timeout_s=_LONG_S)
+        sha256, _, size = re.split(r"\s+", answer.stdout.strip())
+        return FileDigest(size_bytes=int(size), sha256=sha256)
+
+    def digests(self, paths: Sequence[str]) -> Mapping[str, FileDigest]:
+        """The same of many files; one that is not there or cannot be read is absent from the answer."""
+        hashes: dict[str, str] = {}
+        sizes: dict[str, int] = {}
+        for some in _chunks(paths):
+            for row in _rows(self._sh(DIGESTS, stdin=_joined(some), path=some[0], timeout_s=_LONG_S)):
+                if hashed := _DIGEST.fullmatch(row):
+                    hashes[hashed[2]] = hashed[1]
+                else:
+                    size, path = row.split(" ", 1)
+                    sizes[path] = int(size)
+        return {path: FileDigest(size_bytes=sizes[path], sha256=hashes[path]) for path in hashes.keys() & sizes.keys()}
+
+    def files_below(self, path: str) -> Sequence[str]:
+        """Every regular file below a folder; links to folders are not followed."""
+        answer = self._run(("/bin/sh", "-c", LIST, "sh", path), timeout_s=_LONG_S)
+        if answer.exit_code == 3:
+            raise NotFoundError(f"{self._site}: there is no {path}", site=self._site)
+        if answer.exit_code or answer.stderr.strip():
+            raise self._refused(answer, path)
+        return sorted(_rows(answer))
+
+    def read(self, path: str, *, limit_bytes: int | None = None) -> bytes:
+        """The file's bytes, or its last `limit_bytes`. They travel as text: this is for small files."""
+        end = ("cat", "--", path) if limit_bytes is None else ("tail", "-c", str(limit_bytes), "--", path)
+        script = f"{shlex.join(end)} >/dev/null && {shlex.join(end)} | base64"
+        return base64.b64decode(self._sh(script, path=path).stdout)
+
+    def read_range(self, path: str, *, offset: int, size_bytes: int) -> bytes:
+        """At most `size_bytes` of the file from `offset` on; they travel as text, too."""
+        answer = self._sh(READ_RANGE, path, str(offset + 1), str(size_bytes), path=path)
+        return base64.b64decode(answer.stdout)
+
+    def write(self, path: str, content: bytes) -> None:
+        """The file holds `content`, whole or not at all; missing folders are made."""
+        self._sh(WRITE, path, path=path, stdin=base64.b64encode(content).decode())
+
+    def rename(self, source: str, target: str) -> None:
+        """The file has its new name at once."""
+        self.rename_all([(source, target)])
+
+    def rename_all(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """The same for many files, in one process at the site where it has Perl."""
+        self._pairwise(RENAME, pairs)
+
+    def copy_all(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Each target holds what its source does."""
+        self._pairwise(COPY, pairs)
+
+    def remove(self, path: str) -> None:
+        """The file or folder is gone."""
+        self.remove_all([path])
+
+    def remove_all(self, paths: Sequence[str]) -> None:
+        """The same for many."""
+        for path in paths:
+            if PurePosixPath(path) in (PurePosixPath("/"), PurePosixPath()):
+                raise SiteError(f"{self._site}: {path!r} is not removed, whoever asks", site=self._site)
+        for some in _chunks(paths):
+            self._sh("exec xargs -0 -r rm -rf --", stdin=_joined(some), path=some[0], timeout_s=_LONG_S)
+
+    def free_bytes(self, path: str) -> int:
+        """Room left for the user where `path` lies, or will lie."""
+        script = 'p=$1; while [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done; df -PB1 -- "$p" | tail -n 1'
+        return int(self._sh(script, path, path=path).stdout.split()[3])
+
+    def probe_room(self, path: str, *, size_bytes: int) -> None:
+        """Reserves room and lets go of it. Where the file system cannot reserve, 64 MiB at most are really written."""
+        self._sh(PROBE, path, str(size_bytes), path=path, timeout_s=_LONG_S)
+
+    def _pairwise(self, script: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Runs a script that takes pairs of paths; its failure is told with the path of the pair that failed."""
+        for some in _chunks(pairs):
+            stdin = _joined(path for pair in some for path in pair)
+            answer = self._run(("/bin/sh", "-c", script, "sh"), stdin=stdin, timeout_s=_LONG_S)
+            if answer.exit_code != 0:
+                failed = _FAILED_PAIR.search(answer.stderr)
+                raise self._refused(answer, some[int(failed[1]) if failed else 0][0])
+
+    def _sh(self, script: str, *words: str, path: str, stdin: str = "", timeout_s: float = 60.0) -> CommandResult:
+        """The answer of a script that worked; its failure in our words."""
+        answer = self._run(("/bin/sh", "-c", script, "sh", *words), stdin=stdin, timeout_s=timeout_s)
+        if answer.exit_code != 0:
+            raise self._refused(answer, path)
+        return answer
+
+    def _run(self, argv: Argv, *, stdin: str = "", timeout_s: float = 60.0) -> CommandResult:
+        # The tools' own words are read here, so they must speak one language.
+        return self._runner.run(("env", "LC_ALL=C", *argv), stdin=stdin, timeout_s=timeout_s)
+
+    def _refused(self, answer: CommandResult, path: str) -> NotFoundError | NoSpaceError | SiteError:
+        words = answer.stderr.strip().splitlines()[-1:] or [f"exit code {answer.exit_code}"]
+        if any(word in answer.stderr for word in _FULL):
+            message = f"{self._site}: no room left for {path}; free some space there, then: convoy retry"
+            return NoSpaceError(message, site=self._site)
+        if any(word in answer.stderr for word in (*_ABSENT, os.strerror(2))):
+            return NotFoundError(f"{self._site}: there is no {path}", site=self._site)
+        return SiteError(f"{self._site}: {path}: {words[0]}", site=self._site, exit_code=answer.exit_code)
+
+
+def _doors(settings: SiteSettings) -> dict[str, Mapping[str, str]]:
+    """The site's own, and the runner's: a site whose commands need no host runs them on this machine."""
+    told = {name: str(settings.options[name]) for name in _ENDPOINT_OPTIONS if name in settings.options}
+    own: dict[str, Mapping[str, str]] = {"ssh": told} if "host" in told else {"file": {}}
+    return own | dict(settings.doors)
+
+
+def _nanoseconds(text: str) -> int:
+    """`stat`'s seconds with a fraction."""
+    seconds, _, fraction = text.partition(".")
+    return int(seconds) * 10**9 + int(fraction.ljust(9, "0")[:9] or 0)
+
+
+def _joined(paths: Iterable[str]) -> str:
+    return "".join(f"{path}\0" for path in paths)
+
+
+def _rows(answer: CommandResult) -> list[str]:
+    """What stood between the NULs of an answer in base64."""
+    return [os.fsdecode(row) for row in base64.b64decode(answer.stdout).split(b"\0") if row]
+
+
+def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]
+
+
+ADAPTER = CommandStorage

@@ -1,0 +1,160 @@
+"""Which transfers go together, which go first, and how many at one time. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from orchestrator.engine.live import LiveTransfer
+from staging.routes import LinkRules
+
+Pair = tuple[str, str]
+"""Source site, destination site."""
+
+AT_ONCE = 8
+_AT_A_SITE = 4
+_ON_A_LINK = 2
+MOST_FILES = 1000
+MOST_BYTES = 256 << 20
+ALONE_BYTES = 64 << 20
+"""From this size on a file is a batch of its own: what is said of it is true of it alone."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Batch:
+    """Transfers that are carried together."""
+
+    pair: Pair
+    transfers: tuple[LiveTransfer, ...]
+    bytes_done: int = 0
+    told: int = 0
+    """How many of its transfers the journal knows to be whole, or more."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all of them."""
+        return sum(transfer.size_bytes for transfer in self.transfers)
+
+
+@dataclass(kw_only=True)
+class Queue:
+    """Transfers that wait for their turn, and the batches that are under way."""
+
+    rules: Callable[[Pair], LinkRules]
+    waiting: dict[Pair, dict[int, LiveTransfer]] = field(default_factory=lambda: defaultdict(dict))
+    under_way: set[Batch] = field(default_factory=set)
+
+    def add(self, transfer: LiveTransfer) -> None:
+        """The transfer waits."""
+        self.waiting[transfer.source_site, transfer.destination_site][transfer.id] = transfer
+
+    def take(self, now: float, importance: Callable[[LiveTransfer], tuple[float, ...]]) -> list[Batch]:
+        """The batches that may begin now; they count as under way until `done`. Small `importance` goes first."""
+        taken = []
+        for batch in iter(lambda: self._next(now, importance), None):
+            self.under_way.add(batch)
+            for transfer in batch.transfers:
+                del self.waiting[batch.pair][transfer.id]
+            taken.append(batch)
+        return taken
+
+    def done(self, batch: Batch) -> None:
+        """The batch no longer takes up room."""
+        self.under_way.discard(batch)
+
+    def due_at(self, now: float) -> Iterator[float]:
+        """When waiting transfers may begin that may not yet."""
+        for pair, transfers in self.waiting.items():
+            opens = opens_at(self.rules(pair).window, now)
+            if opens > now and transfers:
+                yield opens
+            yield from {transfer.not_before for transfer in transfers.values() if transfer.not_before > now}
+
+    def closed(self, now: float) -> dict[Pair, float]:
+        """Links on which something waits for their window, with the time when it opens."""
+        opens = {pair: opens_at(self.rules(pair).window, now) for pair, found in self.waiting.items() if found}
+        return {pair: at for pair, at in opens.items() if at > now}
+
+    def _next(self, now: float, importance: Callable[[LiveTransfer], tuple[float, ...]]) -> Batch | None:
+        best: list[tuple[tuple[float, ...], LiveTransfer, Pair]] = []
+        for pair in self._open(now):
+            due = [transfer for transfer in self.waiting[pair].values() if transfer.not_before <= now]
+            if due:
+                first = min(due, key=importance)
+                best.append((importance(first), first, pair))
+        if not best:
+            return None
+        _, first, pair = min(best, key=lambda row: row[0])
+        due = [transfer for transfer in self.waiting[pair].values() if transfer.not_before <= now]
+        return Batch(pair=pair, transfers=tuple(_together(first, heapq.nsmallest(MOST_FILES, due, key=importance))))
+
+    def _open(self, now: float) -> list[Pair]:
+        """Links on which another batch may begin."""
+        if len(self.under_way) >= AT_ONCE:
+            return []
+        links = Counter(batch.pair for batch in self.under_way)
+        sites = Counter(site for batch in self.under_way for site in set(batch.pair))
+        return [
+            pair
+            for pair, transfers in self.waiting.items()
+            if transfers
+            and links[pair] < (self.rules(pair).at_once or _default_at_once(self.rules(pair)))
+            and all(sites[site] < _AT_A_SITE for site in pair)
+            and opens_at(self.rules(pair).window, now) <= now
+        ]
+
+
+def _default_at_once(rules: LinkRules) -> int:
+    """Transfers under a limit go one after the other: each has all of it then."""
+    return 1 if rules.limit_bytes_per_s else _ON_A_LINK
+
+
+def _together(first: LiveTransfer, ranked: list[LiveTransfer]) -> Iterator[LiveTransfer]:
+    """The first, and what may travel with it."""
+    yield first
+    if first.size_bytes >= ALONE_BYTES:
+        return
+    size = first.size_bytes
+    for transfer in ranked:
+        if transfer is first or transfer.size_bytes >= ALONE_BYTES or transfer.attempts != first.attempts:
+            continue
+        if size + transfer.size_bytes > MOST_BYTES:
+            return
+        size += transfer.size_bytes
+        yield transfer
+
+
+def opens_at(window: tuple[int, int] | None, now: float) -> float:
+    """When transfers may begin, in seconds since the epoch; `now` or earlier while they may.
+
+    The window is in minutes of this machine's day, and may go past midnight.
+    """
+    if window is None:
+        return now
+    begins, ends = window
+    moment = datetime.fromtimestamp(now)  # noqa: DTZ006 - people write their own time of the day
+    minute = 60 * moment.hour + moment.minute
+    inside = begins <= minute < ends if begins < ends else minute >= begins or minute < ends
+    if inside:
+        return now
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    opens = midnight + timedelta(minutes=begins)
+    return (opens if opens > moment else opens + timedelta(days=1)).timestamp()
+
+
+def importance_of(waiting: Mapping[tuple[str, str], list[set[str]]]) -> Callable[[LiveTransfer], tuple[float, ...]]:
+    """What is brought first: what tasks lack nothing else than, then what most tasks lack, then the oldest.
+
+    Args:
+        waiting: (sha256, site) -> for each task that waits for it, all that this task lacks.
+    """
+
+    def importance(transfer: LiveTransfer) -> tuple[float, ...]:
+        tasks = waiting.get((transfer.sha256, transfer.destination_site), [])
+        least = min((len(lacking) for lacking in tasks), default=0)
+        return (least, -len(tasks), transfer.id)
+
+    return importance
