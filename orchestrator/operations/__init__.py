@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.operations.access import *  # noqa: F403
     from orchestrator.operations.accounting import *  # noqa: F403
+    from orchestrator.operations.benchmarks import *  # noqa: F403
     from orchestrator.operations.data import *  # noqa: F403
     from orchestrator.operations.images import *  # noqa: F403
     from orchestrator.operations.job_records import *  # noqa: F403
@@ -36,6 +37,7 @@ _WHERE = {
         "trust_site",
     ),
     "accounting": ("RunEfficiency", "TaskEfficiency", "efficiency"),
+    "benchmarks": ("LinkBenchmark", "Timing", "bench_transfer", "draw_benchmark"),
     "data": (
         "DatasetView",
         "Verification",

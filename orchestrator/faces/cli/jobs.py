@@ -14,7 +14,7 @@ from metadata.errors import InvalidInputError
 from orchestrator import operations, quantities
 from orchestrator.faces.cli import completions, tables
 from orchestrator.faces.cli.terminal import Terminal
-from orchestrator.faces.cli.values import parse_pairs, parse_wait
+from orchestrator.faces.cli.values import parse_pairs, parse_size, parse_wait
 from orchestrator.faces.cli.verbs import RUNS, flag, group, verb
 from orchestrator.faces.exit_codes import BY_STATE
 from orchestrator.jobs import JobAttributes, ResourceSpec
@@ -184,7 +184,7 @@ def _resources(*, cpus: int | None, memory: str | None, gpus: int, processes: in
         process_count=processes,
         cpu_cores_per_process=cores // processes,
         gpu_cores_per_process=gpus // processes,
-        memory=_bytes("--memory", memory) if memory else None,
+        memory=parse_size(memory, option="--memory") if memory else None,
     )
 
 
@@ -200,12 +200,5 @@ def _attributes(*, time: str | None, queue: str | None, account: str | None, opt
 def _seconds(option: str, text: str) -> float:
     try:
         return float(quantities.parse_duration(text))
-    except ValueError as error:
-        raise InvalidInputError(f"{option}: {error}") from error
-
-
-def _bytes(option: str, text: str) -> int:
-    try:
-        return int(quantities.parse_size(text))
     except ValueError as error:
         raise InvalidInputError(f"{option}: {error}") from error

@@ -18,6 +18,7 @@ VERBS = {
     "sites": ("site",),
     "datasets": ("data",),
     "images": ("image",),
+    "benchmarks": ("bench",),
 }
 """Module -> the verbs and groups that it registers, in the order in which help shows them."""
 

@@ -61,6 +61,31 @@ def _attribute(text: str) -> Any:
     return text if isinstance(value, bool) else value
 
 
+def parse_names(text: str) -> list[str]:
+    """The names between commas.
+
+    >>> parse_names("agh, lrz")
+    ['agh', 'lrz']
+    """
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+def parse_counts(text: str, *, option: str) -> list[int]:
+    """Whole numbers of 1 or more between commas. Raises InvalidInputError."""
+    words = parse_names(text)
+    if not words or not all(word.isdecimal() and int(word) for word in words):
+        raise InvalidInputError(f"{option} {text}: write whole numbers of 1 or more, such as 1,1000")
+    return [int(word) for word in words]
+
+
+def parse_size(text: str, *, option: str) -> int:
+    """Bytes. Raises InvalidInputError."""
+    try:
+        return int(quantities.parse_size(text))
+    except ValueError as error:
+        raise InvalidInputError(f"{option} {text}: {error}") from error
+
+
 def parse_wait(text: str | None) -> float:
     """Seconds; none given is 0, and `forever` has no end.
 

@@ -1,5 +1,6 @@
 """How answers look on a terminal."""
 
+from orchestrator.faces.cli.tables.benchmarks import benchmark_view
 from orchestrator.faces.cli.tables.datasets import (
     dataset_view,
     datasets_view,
@@ -17,8 +18,8 @@ from orchestrator.faces.cli.tables.sites import decisions_view, findings_view, i
 from orchestrator.faces.cli.tables.usecases import usecase_view, usecases_view
 
 __all__ = [
-    "dataset_view", "datasets_view", "decisions_view", "efficiency_view", "findings_view", "found_view",
-    "identity_view", "images_view", "job_view", "jobs_view", "paths_view", "plan_view", "report_view",
-    "run_view", "runs_view", "site_view", "sites_view", "usecase_view", "usecases_view",
+    "benchmark_view", "dataset_view", "datasets_view", "decisions_view", "efficiency_view", "findings_view",
+    "found_view", "identity_view", "images_view", "job_view", "jobs_view", "paths_view", "plan_view",
+    "report_view", "run_view", "runs_view", "site_view", "sites_view", "usecase_view", "usecases_view",
     "values_view", "verification_view",
 ]  # fmt: skip

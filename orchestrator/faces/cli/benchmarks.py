@@ -1,0 +1,77 @@
+"""Benchmarks: bench transfer."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metadata.errors import AdapterUnavailableError
+from orchestrator import operations
+from orchestrator.faces.cli import completions, tables
+from orchestrator.faces.cli.counting import Counter
+from orchestrator.faces.cli.terminal import Terminal
+from orchestrator.faces.cli.values import parse_counts, parse_names, parse_size
+from orchestrator.faces.cli.verbs import DATA, group, verb
+
+if TYPE_CHECKING:
+    from orchestrator.operations import LinkBenchmark
+
+
+def register(app: typer.Typer) -> None:
+    """The group is in the command."""
+    bench = group(app, "bench", panel=DATA, about="Measure the links between sites.")
+    verb(
+        bench,
+        examples=[
+            "convoy bench transfer --sites here,agh",
+            "convoy bench transfer --sites agh,lrz,here --size 1GiB --files 1,1000 --movers scp,rsync",
+        ],
+    )(transfer)
+
+
+def transfer(
+    terminal: Terminal,
+    *,
+    sites: Annotated[
+        str,
+        typer.Option("--sites", metavar="SITE,SITE", help="`here` is this machine.", autocompletion=completions.sites),
+    ],
+    size: Annotated[str, typer.Option("--size", metavar="SIZE", help="The largest single file.")] = "64MiB",
+    files: Annotated[
+        str, typer.Option("--files", metavar="N,N", help="1: single files of all sizes. More: so many of 20 kB.")
+    ] = "1,1000",
+    movers: Annotated[str, typer.Option("--movers", metavar="NAME,NAME", help="Only these, or all.")] = "all",
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Rounds; the median counts.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="For pictures, page and JSON.")
+    ] = None,
+) -> None:
+    """Measure every way between sites, verification included. Later transfers choose their way by what this finds."""
+    with Counter(terminal, "measuring") as count:
+        bench = operations.bench_transfer(
+            terminal.workspace, parse_names(sites), size_bytes=parse_size(size, option="--size"),
+            files=parse_counts(files, option="--files"),
+            movers=[] if movers == "all" else parse_names(movers), repeat=repeat, progress=count,
+        )  # fmt: skip
+    folder = output or terminal.settings.home / "benchmarks" / time.strftime("%Y%m%d-%H%M%S")
+    terminal.answer(bench, tables.benchmark_view)
+    _keep(terminal, bench, folder)
+
+
+def _keep(terminal: Terminal, bench: LinkBenchmark, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    terminal.save_json(bench, folder / "rates.json")
+    from rich.console import Console  # noqa: PLC0415 - slow to load
+
+    text = io.StringIO()
+    Console(file=text, width=140, highlight=False, emoji=False).print(tables.benchmark_view(bench))
+    try:
+        page, *_ = operations.draw_benchmark(bench, folder, tables=text.getvalue())
+    except AdapterUnavailableError as error:
+        terminal.warn(f"no pictures were drawn: {error.message}")
+        page = folder / "rates.json"
+    terminal.hint(f"kept in {page}")
