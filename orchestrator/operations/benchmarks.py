@@ -21,6 +21,8 @@ from staging.locations import Location
 from staging.ports import FileDigest, Storage
 from staging.transfers import Order
 
+__all__ = ["LinkBenchmark", "Timing", "bench_transfer", "draw_benchmark"]
+
 CaseProgress = Callable[[str, int, int], None]
 """(case, cases done, cases in all)"""
 
