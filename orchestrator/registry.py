@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import adapters
 from metadata.errors import AdapterUnavailableError
+from orchestrator.bundles import BundlingExecutor
 from orchestrator.command_line import CommandLineExecutor
 from orchestrator.documents import did_you_mean
 from orchestrator.ports import CommandRunner, ContainerRuntime, JobExecutor, SiteSettings
@@ -75,7 +76,8 @@ def _open_executor(name: str, site: Site) -> JobExecutor:
         executor: JobExecutor = load("executors", site.executor.type)(settings)
         return executor
     scheduler = load("schedulers", site.scheduler.type)(**site.scheduler.options)
-    return CommandLineExecutor(settings, scheduler, open_runner(name, site))
+    runner = open_runner(name, site)
+    return BundlingExecutor(settings, CommandLineExecutor(settings, scheduler, runner), runner)
 
 
 def open_runner(name: str, site: Site) -> CommandRunner:

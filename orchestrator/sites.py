@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from metadata.errors import InvalidSiteError
 from orchestrator.documents import Document, Problem, did_you_mean, load_document, validated
-from orchestrator.quantities import Rate, Size
+from orchestrator.quantities import Bundling, Rate, Size
 from orchestrator.workflows import Name, Strict, VariableName
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -59,6 +59,8 @@ class Site(Strict):
     workdir: str
     """A folder that belongs to Convoy; relative paths start at the site file."""
     slots: Slots = Field(default_factory=Slots)
+    bundle: Bundling = 60.0
+    """Short tasks may share a job of its scheduler, up to about so much work in each; `false` gives each its own."""
     speed: float = Field(default=1.0, gt=0)
     """How fast its cores are beside others': a first guess until there is a history."""
     environment: dict[VariableName, str] = Field(default_factory=dict)

@@ -203,7 +203,10 @@ class Submissions:
             stderr_path=directory / "stderr.txt",
             resources=attempt.resources.to_spec(),
             attributes=JobAttributes(
-                duration=timedelta(seconds=limit) if limit else None, custom_attributes=plan.attributes
+                duration=_span(limit or None),
+                custom_attributes=plan.attributes,
+                expected=_span(plan.expected_s),
+                bundle=_span(plan.bundle_s or None),
             ),
             stage_in=tuple(links),
             stage_out=tuple(
@@ -211,3 +214,7 @@ class Submissions:
                 for name, row in plan.outputs.items()
             ),
         )
+
+
+def _span(seconds: float | None) -> timedelta | None:
+    return timedelta(seconds=seconds) if seconds is not None else None
