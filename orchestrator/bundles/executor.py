@@ -54,8 +54,8 @@ class _Watch:
     missed: dict[NativeId, int] = field(default_factory=dict)
     """Answers that did not name a worker."""
     asked_at: float = field(default_factory=time.monotonic)
-    claims: int = 0
-    """At the last reading."""
+    seen: set[tuple[str, int]] = field(default_factory=set)
+    """Claims and receipts."""
 
 
 class BundlingExecutor:
@@ -199,8 +199,9 @@ class BundlingExecutor:
 
 def _is_quiet(watch: _Watch, record: Record) -> bool:
     """Whether the files tell of nothing new, or the scheduler was not asked for long."""
-    news = bool(record.receipts) or len(record.claims) != watch.claims
-    watch.claims = len(record.claims)
+    found = {("claim", number) for number in record.claims} | {("receipt", number) for number in record.receipts}
+    news = not found <= watch.seen
+    watch.seen |= found
     return not news or time.monotonic() - watch.asked_at >= _ASK_EVERY_S
 
 
