@@ -73,6 +73,10 @@ class JobAttributes:
     reservation_id: str | None = None
     custom_attributes: Mapping[str, str] = field(default_factory=dict)
     """The scheduler's own options by name, such as `{"slurm.qos": "high"}`."""
+    expected: timedelta | None = None
+    """How long it is thought to take; None when there is nothing to judge by."""
+    bundle: timedelta | None = None
+    """Short like jobs may share one of the scheduler's, up to about so much work; None gives each its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

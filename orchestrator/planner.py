@@ -113,10 +113,13 @@ def _settle(step: PlannedStep, at: Placement, knowledge: Knowledge, draft: _Draf
     transfers = [move for datum in brought if (move := _transfer(step.name, datum, chosen.site, knowledge))]
     image = knowledge.images[step.image] if step.image and images[chosen.site] else None
     run_s, basis = _run_seconds(step, chosen.site, knowledge)
+    site = knowledge.sites[chosen.site]
     update = {
         "site": chosen.site,
         "reason": _why(chosen, fit, at),
-        "runtime": knowledge.sites[chosen.site].container.type,
+        "runtime": site.container.type,
+        "expected_s": _task_seconds(step, chosen.site, knowledge)[0],
+        "bundle_s": site.bundle if step.bundle_s is None else step.bundle_s,
         "prediction": Prediction(transfer_s=sum(row.seconds or 0.0 for row in transfers), run_s=run_s, basis=basis),
         "candidates": candidates,
         "image_file": image,
@@ -277,10 +280,15 @@ def _routes(datum: _Datum, destination: str, knowledge: Knowledge) -> dict[str, 
 
 def _run_seconds(step: PlannedStep, site: str, knowledge: Knowledge) -> tuple[float, str]:
     """How long the tasks take at a site, and how that is known."""
-    waves = _waves(step, knowledge.sites[site])
+    seconds, basis = _task_seconds(step, site, knowledge)
+    return (seconds or 0.0) * _waves(step, knowledge.sites[site]), basis
+
+
+def _task_seconds(step: PlannedStep, site: str, knowledge: Knowledge) -> tuple[float | None, str]:
+    """How long one task takes at a site, if anything is known, and how."""
     here = knowledge.task_seconds.get((step.name, site))
     if here is not None:
-        return here * waves, f"{shown_duration(here)} a task in earlier runs here"
+        return here, f"{shown_duration(here)} a task in earlier runs here"
     elsewhere = [
         (seconds * knowledge.sites[other].speed, other)
         for (name, other), seconds in knowledge.task_seconds.items()
@@ -289,8 +297,8 @@ def _run_seconds(step: PlannedStep, site: str, knowledge: Knowledge) -> tuple[fl
     if elsewhere:
         work, other = min(elsewhere)
         seconds = work / knowledge.sites[site].speed
-        return seconds * waves, f"{shown_duration(seconds)} a task, judged by {other}"
-    return 0.0, "no earlier run to judge by"
+        return seconds, f"{shown_duration(seconds)} a task, judged by {other}"
+    return None, "no earlier run to judge by"
 
 
 def _waves(step: PlannedStep, site: Site) -> int:

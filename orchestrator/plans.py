@@ -110,6 +110,10 @@ class PlannedStep(_Part):
     image_file: PlannedFile | None = None
     """The SIF that is brought to the site; None where programs run on the host."""
     usecase: str | None = None
+    expected_s: float | None = None
+    """How long one task is thought to take, by earlier runs."""
+    bundle_s: float | None = None
+    """Seconds of work up to which short tasks may share a job; 0 gives each its own. The site decides if it is None."""
     prediction: Prediction = Field(default_factory=Prediction)
     candidates: tuple[Candidate, ...] = ()
 

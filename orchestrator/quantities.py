@@ -45,6 +45,17 @@ def parse_duration(value: Any) -> Any:
     return sum(float(number) * _TIME_UNITS[unit] for number, unit in parts)
 
 
+def parse_bundling(value: Any) -> Any:
+    """Seconds; `false` is 0.
+
+    >>> parse_bundling("2m"), parse_bundling(False)
+    (120.0, 0.0)
+    """
+    if value is True:
+        raise ValueError("say how much work short tasks may share a job for, such as 60s; or false")
+    return 0.0 if value is False else parse_duration(value)
+
+
 def parse_rate(value: Any) -> Any:
     """Bytes a second.
 
@@ -107,4 +118,10 @@ _AS_TEXT: dict[str, Any] = {"anyOf": [{"type": "integer", "minimum": 0}, {"type"
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, json_schema_extra=_AS_TEXT)]
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, json_schema_extra=_AS_TEXT)]
+Bundling = Annotated[
+    float,
+    BeforeValidator(parse_bundling),
+    Field(ge=0, json_schema_extra={"anyOf": [*_AS_TEXT["anyOf"], {"const": False}]}),
+]
+"""Work that short tasks may put into one job, in seconds; 0 for none."""
 Rate = Annotated[float, BeforeValidator(parse_rate), Field(gt=0, json_schema_extra=_AS_TEXT), PlainSerializer(float)]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import adapters
 from metadata.errors import AdapterUnavailableError
+from orchestrator.bundles import BundlingExecutor
 from orchestrator.command_line import CommandLineExecutor
 from orchestrator.documents import did_you_mean
 from orchestrator.ports import CommandRunner, ContainerRuntime, JobExecutor, Scheduler, SiteSettings
@@ -81,7 +82,8 @@ def _open_executor(name: str, site: Site) -> JobExecutor:
     if site.scheduler is None:
         executor: JobExecutor = load("executors", site.executor.type)(settings)
         return executor
-    return CommandLineExecutor(settings, open_scheduler(site.scheduler), open_runner(name, site))
+    runner = open_runner(name, site)
+    return BundlingExecutor(settings, CommandLineExecutor(settings, open_scheduler(site.scheduler), runner), runner)
 
 
 def open_scheduler(choice: AdapterChoice) -> Scheduler:

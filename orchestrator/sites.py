@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from metadata.errors import InvalidSiteError
 from orchestrator.documents import Document, Problem, did_you_mean, load_document, validated
-from orchestrator.quantities import Rate, Size
+from orchestrator.quantities import Bundling, Rate, Size
 from orchestrator.settings import HERE
 from orchestrator.workflows import Name, Strict, VariableName
 from staging.ports import Credential
@@ -74,6 +74,8 @@ class Site(Strict):
     doors: dict[Name, Annotated[dict[str, str], BeforeValidator(_texts)]] = Field(default_factory=dict)
     """Further ways for its data, by scheme: `gridftp: {host: dtn, port: 2811, security: gsi}`; `ssh` here goes before
     the runner's, for sites that have nodes of their own for transfers."""
+    bundle: Bundling = 60.0
+    """Short tasks may share a job of its scheduler, up to about so much work in each; `false` gives each its own."""
     speed: float = Field(default=1.0, gt=0)
     """How fast its cores are beside others': a first guess until there is a history."""
     environment: dict[VariableName, str] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from metadata.errors import InvalidWorkflowError
 from orchestrator.documents import Document, load_document, validated
 from orchestrator.jobs import JobAttributes, ResourceSpec
-from orchestrator.quantities import Duration, Size
+from orchestrator.quantities import Bundling, Duration, Size
 
 Scalar = str | int | float | bool
 Value = Scalar | list[Scalar] | None
@@ -255,6 +255,9 @@ class Step(Strict):
     at: Annotated[Placement, _shorthand("site", (str,))] = Field(default_factory=Placement)
     retries: Annotated[Retries, _shorthand("attempts", (int,))] = Field(default_factory=Retries)
     when: str | bool = True
+    bundle: Bundling | None = None
+    """Short tasks may share a batch job, up to about so much work in each; `false` gives each its own. Left out, the
+    site decides."""
 
     @model_validator(mode="after")
     def _one_program(self) -> Step:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,11 +9,9 @@ from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Any
 
-from metadata.errors import InvalidJobError, SiteError
-from orchestrator.jobs import JobSpec, JobState, JobStatus
-from orchestrator.scripts import parse_outputs, render_job
-
-_ENDED = re.compile(r"ended\t(\d+)\t(\d+)\t(\d+)\t([^\t]*)\t(.*)")
+from metadata.errors import InvalidJobError
+from orchestrator.jobs import JobSpec
+from orchestrator.receipts import NOW, WRITE, render_accountable
 
 # Each copy learns its number; the first exit code that is not 0 is that of the job.
 _COPIES = (
@@ -24,22 +20,21 @@ _COPIES = (
 )
 
 _RUN = """\
-receipt={receipts}/{native_id}
+CONVOY_JOB={native_id}
+export CONVOY_JOB
+receipt={receipts}/$CONVOY_JOB
+log=$receipt.log
+node=$(uname -n)
 mkdir -p -- {receipts} && rm -f -- "$receipt"
-started=$(date +%s)
+started={now}
 {call}
-{{
-  printf '%s\\n' "$subject"
-  printf 'ended\\t%s\\t%s\\t%s\\t%s\\t%s\\n' "$code" "$started" "$(date +%s)" "$(uname -n)" \
-"$(tail -n 1 "$receipt.log" | tr '\\t' ' ')"
-  [ ! -f "$outputs" ] || cat "$outputs"
-}} >"$receipt.part" && mv -f -- "$receipt.part" "$receipt"
-rm -f -- "$receipt.log" "$outputs"
+ended={now}
+{write}rm -f -- "$log"
 exit "$code"
 """
 
 _CALL = """\
-convoy_job 2>"$receipt.log"
+convoy_job 2>"$log"
 code=$?"""
 
 # A shell that waits for a program in the foreground hears no signal. In the background, as a process group of its
@@ -47,7 +42,7 @@ code=$?"""
 # The group's own shell hears it too and must live on; a trap, unlike an ignored signal, is not handed down.
 _CALL_WITH_SIGNALS = """\
 set -m
-(trap : HUP INT USR1 USR2 TERM; convoy_job) 2>"$receipt.log" &
+(trap : HUP INT USR1 USR2 TERM; convoy_job) 2>"$log" &
 child=$!
 set +m
 for signal in HUP INT USR1 USR2 TERM; do trap "heard=$signal; kill -$signal -- -$child 2>/dev/null" "$signal"; done
@@ -69,11 +64,12 @@ def render_body(
 ) -> str:
     """The shell text that carries out one job, or the element of an array that the shell word `index` names.
 
-    `native_id` is the shell word that gives the job's id while it runs. With `signals` the program also hears
-    what the scheduler sends to the script alone.
+    `native_id` is the shell word that gives the job's id while it runs; programs find it in $CONVOY_JOB. With
+    `signals` the program also hears what the scheduler sends to the script alone.
     """
     folder = shlex.quote(str(receipts))
-    run = _RUN.format(receipts=folder, native_id=native_id, call=_CALL_WITH_SIGNALS if signals else _CALL)
+    call = _CALL_WITH_SIGNALS if signals else _CALL
+    run = _RUN.format(receipts=folder, native_id=native_id, call=call, now=NOW, write=WRITE)
     if not index:
         return _element(specs[0], receipts) + run
     cases = "".join(f"{number})\n{_element(spec, receipts)};;\n" for number, spec in enumerate(specs))
@@ -81,19 +77,7 @@ def render_body(
 
 
 def _element(spec: JobSpec, receipts: PurePosixPath) -> str:
-    if not spec.directory.is_absolute():
-        raise InvalidJobError(f"job {spec.token}: its directory {str(spec.directory)!r} must be an absolute path")
-    outputs = receipts / f"{spec.token.replace('/', '%2F')}.outputs"
-    subject = json.dumps({"token": spec.token, "directory": str(spec.directory)})
-    parents = sorted({str((spec.directory / path).parent) for path in (spec.stdout_path, spec.stderr_path)})
-    return "".join(
-        (
-            f"subject={shlex.quote(subject)}\n",
-            f"outputs={shlex.quote(str(outputs))}\n",
-            f"mkdir -p -- {shlex.join(parents)}\n",
-            render_job(spec, outputs_path=outputs),
-        )
-    )
+    return render_accountable(spec, outputs_path=receipts / f"{spec.token.replace('/', '%2F')}.outputs")
 
 
 def with_launcher(spec: JobSpec, *, srun: tuple[str, ...] = ()) -> JobSpec:
@@ -139,27 +123,3 @@ def split_alike(specs: Sequence[JobSpec]) -> Iterator[list[JobSpec]]:
         else:
             groups.append([spec])
     yield from groups
-
-
-def parse_receipt(text: str) -> JobStatus:
-    """What a script of ours wrote when its job ended. Raises SiteError for anything else."""
-    subject, _, rest = text.partition("\n")
-    ended, _, outputs = rest.partition("\n")
-    match = _ENDED.fullmatch(ended)
-    try:
-        directory = PurePosixPath(json.loads(subject)["directory"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SiteError(f"the receipt of a job cannot be read: {text[:200]!r}") from error
-    if match is None:
-        raise SiteError(f"the receipt of a job in {directory} cannot be read: {ended[:200]!r}")
-    code = int(match[1])
-    return JobStatus(
-        state=JobState.FAILED if code else JobState.COMPLETED,
-        native_state="receipt",
-        exit_code=code,
-        message=match[5],
-        started_at=float(match[2]),
-        ended_at=float(match[3]),
-        node=match[4],
-        outputs=parse_outputs(outputs, directory),
-    )

@@ -15,6 +15,7 @@ from adapters.schedulers._names import parse_name, render_name
 from metadata.errors import InvalidJobError, MiddlewareError, SiteError, SiteUnavailableError, TransientError
 from orchestrator.jobs import JobSpec, JobState, JobStatus, NativeId, ResourceSpec, Token
 from orchestrator.ports import Argv, CommandResult, JobUsage, Scheduler
+from orchestrator.receipts import parse_receipt
 
 FULL_QUEUE_RETRY_S = 60.0
 
@@ -146,7 +147,7 @@ class PbsScheduler:
 
     def parse_receipt(self, text: str) -> JobStatus:
         """How a job ended, by its own account."""
-        return _body.parse_receipt(text)
+        return parse_receipt(text)
 
 
 def _render(specs: Sequence[JobSpec], *, receipts: PurePosixPath, throttle: int | None) -> str:

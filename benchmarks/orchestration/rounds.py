@@ -8,12 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count as counter
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.orchestration.contenders import Contender, Convoy
 from benchmarks.orchestration.results import Measurement
+
+T = TypeVar("T")
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _LIMIT_S = 300.0
@@ -27,9 +30,21 @@ class RunFailedError(Exception):
 def measured_rounds(
     contenders: Sequence[Contender], *, tasks: Sequence[int], repeat: int, folder: Path
 ) -> Iterator[Measurement]:
-    """Every contender, for every number of tasks, `repeat` times; after a first run that counts for nothing.
+    """Every contender, for every number of tasks, `repeat` times, as `measure` tells it; see `rounds`."""
+    return rounds(contenders, measure, tasks=tasks, repeat=repeat, folder=folder)
 
-    The first run fills the byte-code and page caches. Raises RunFailedError.
+
+def rounds(
+    contenders: Sequence[Contender],
+    take: Callable[[Contender, int, Path], T],
+    *,
+    tasks: Sequence[int],
+    repeat: int,
+    folder: Path,
+) -> Iterator[T]:
+    """What `take` makes of every contender, for every number of tasks, `repeat` times, in a new folder each.
+
+    A first run counts for nothing: it fills the byte-code and page caches. Raises RunFailedError.
 
     Nothing is deleted before the last round is over. For a minute and more, ext4 steps over inodes that were freed
     lately, one by one, whenever a file is made: deleting in between made the next run up to five times as slow.
@@ -37,26 +52,26 @@ def measured_rounds(
     numbers = counter()
     try:
         for contender in contenders:
-            measure(contender, _WARM_UP_TASKS, folder / str(next(numbers)))
+            take(contender, _WARM_UP_TASKS, folder / str(next(numbers)))
         for count in tasks:
             for turn in range(repeat):
                 # Each round begins with another contender: none is always the one after the heaviest.
                 first = turn % len(contenders)
                 for contender in (*contenders[first:], *contenders[:first]):
-                    yield measure(contender, count, folder / str(next(numbers)))
+                    yield take(contender, count, folder / str(next(numbers)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(contender: Contender, tasks: int, work: Path) -> Measurement:
-    """One run in a new folder, timed as a whole process. Raises RunFailedError unless every task was run."""
+def measure(contender: Contender, tasks: int, work: Path, *, limit_s: float | None = None) -> Measurement:
+    """One run in a new folder, timed as a whole process. Raises RunFailedError unless every task was run in time."""
     for part in ("run", "home", "tmp"):
         (work / part).mkdir(parents=True)
     command = contender.command(work / "run", tasks)
     log, report = work / "log.txt", work / "report.txt"
     launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(report), str(log), *command]
     variables = clean_environment(os.environ) | {"HOME": str(work / "home"), "TMPDIR": str(work / "tmp")}
-    _call(launcher, folder=work / "run", variables=variables, label=contender.label)
+    _call(launcher, folder=work / "run", variables=variables, label=contender.label, limit_s=limit_s or _LIMIT_S)
     code, wall, user, system, peak_kb = report.read_text().split()
     text = log.read_text(errors="replace")
     completed = contender.completed(work / "run", text) if code == "0" else 0
@@ -70,12 +85,12 @@ def measure(contender: Contender, tasks: int, work: Path) -> Measurement:
     )  # fmt: skip
 
 
-def _call(command: Sequence[str], *, folder: Path, variables: Mapping[str, str], label: str) -> None:
+def _call(command: Sequence[str], *, folder: Path, variables: Mapping[str, str], label: str, limit_s: float) -> None:
     process = subprocess.Popen(command, cwd=folder, env=variables, start_new_session=True)
     try:
-        code = process.wait(timeout=_LIMIT_S)
+        code = process.wait(timeout=limit_s)
     except subprocess.TimeoutExpired as error:
-        raise RunFailedError(f"{label} had not ended after {_LIMIT_S:.0f} s") from error
+        raise RunFailedError(f"{label} had not ended after {limit_s:.0f} s") from error
     finally:
         # A contender that hangs, or that a person interrupts, must not go on beside the next one.
         with contextlib.suppress(ProcessLookupError):

@@ -26,6 +26,8 @@ class LiveAttempt:
     native_id: NativeId | None = None
     native_state: str = ""
     started_at: float | None = None
+    doubtful: bool = True
+    """Whether its site may have it although no id is known: an earlier engine, or a failed call, may have sent it."""
 
 
 @dataclass(kw_only=True)

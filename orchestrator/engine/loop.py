@@ -123,7 +123,8 @@ class Engine:
         self._stagings.start(admitted)
         if not self._canceling:
             sent = Page()
-            self._submissions.send(sent)
+            for site in self._submissions.send(sent):
+                self._ask_later(site, changed=True)
             self._journal.commit(sent)
 
     def _decide(self, page: Page) -> list[Batch]:
@@ -143,10 +144,12 @@ class Engine:
             except MiddlewareError as error:  # this site is in trouble; the others need not wait for it
                 page.event(self._run.id, "site.trouble", site, error.message)
                 changed = False
-            executor = self._context.sites[site].executor
-            # An executor that tells of changes by itself is only asked to be safe.
-            quick = changed and not isinstance(executor, SupportsNotification)
-            self._pulse.adapt(f"ask {site}", partial(self._look_at, site), changed=quick)
+            self._ask_later(site, changed=changed)
+
+    def _ask_later(self, site: str, *, changed: bool) -> None:
+        # An executor that tells of changes by itself is only asked to be safe.
+        quick = changed and not isinstance(self._context.sites[site].executor, SupportsNotification)
+        self._pulse.adapt(f"ask {site}", partial(self._look_at, site), changed=quick)
 
     # -- ends ----------------------------------------------------------------------------------------------------
 

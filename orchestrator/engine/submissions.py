@@ -80,30 +80,38 @@ class Submissions:
             directory=str(folder / str(task.position) / str(task.attempts)),
             state=JobState.NEW,
             resources=wanted,
+            doubtful=False,
         )
 
-    def send(self, page: Page) -> None:
-        """Submits whatever is written down and not known to be at its site. Asks the site first when in doubt."""
+    def send(self, page: Page) -> set[str]:
+        """Submits whatever is written down and not known to be at its site; returns the sites that were asked.
+
+        Asks the site first when in doubt.
+        """
         by_site: dict[str, list[_Row]] = defaultdict(list)
         for step, task, attempt in self._run.under_way():
             if attempt.native_id is None:
                 by_site[step.plan.site].append((step, task, attempt))
-        for site, rows in by_site.items():
-            if self._ask_again.get(site, 0.0) <= time.monotonic():
-                self._send_to(site, rows, page)
+        due = {site for site in by_site if self._ask_again.get(site, 0.0) <= time.monotonic()}
+        for site in due:
+            self._send_to(site, by_site[site], page)
+        return due
 
     def _send_to(self, site: str, rows: list[_Row], page: Page) -> None:
         executor = self._context.sites[site].executor
         try:
-            known = executor.find([attempt.token for _, _, attempt in rows])
-            self._note_found(site, rows, known, page)
-            self._submit(executor, [row for row in rows if row[2].token not in known], page)
+            self._look_for(executor, site, [row for row in rows if row[2].doubtful], page)
+            self._submit(executor, [row for row in rows if row[2].native_id is None], page)
         except TransientError as error:
             self._ask_again[site] = time.monotonic() + error.retry_after_s
             page.event(self._run.id, "site.silent", site, error.message)
         except MiddlewareError as error:
             self._ask_again[site] = time.monotonic() + _TROUBLE_S
             page.event(self._run.id, "site.trouble", site, error.message)
+
+    def _look_for(self, executor: JobExecutor, site: str, unsure: Sequence[_Row], page: Page) -> None:
+        if unsure:
+            self._note_found(site, unsure, executor.find([attempt.token for _, _, attempt in unsure]), page)
 
     def _note_found(self, site: str, rows: Iterable[_Row], known: Mapping[Token, NativeId], page: Page) -> None:
         for _, _, attempt in rows:
@@ -117,6 +125,8 @@ class Submissions:
         specs = self._specs(rows, page)
         if not specs:
             return
+        for spec in specs:
+            by_token[spec.token][2].doubtful = True  # until the site's answer is here
         try:
             sent = executor.submit(specs)
         except TransientError:
@@ -142,9 +152,7 @@ class Submissions:
         rows = [row for row in self._run.under_way() if row[0].plan.site == site]
         executor = self._context.sites[site].executor
         try:
-            unsure = [row for row in rows if row[2].native_id is None]
-            if unsure:
-                self._note_found(site, unsure, executor.find([attempt.token for _, _, attempt in unsure]), page)
+            self._look_for(executor, site, [row for row in rows if row[2].native_id is None], page)
             executor.cancel([attempt.native_id for _, _, attempt in rows if attempt.native_id])
         except MiddlewareError as error:
             page.event(self._run.id, "site.trouble", site, error.message)
@@ -203,7 +211,10 @@ class Submissions:
             stderr_path=directory / "stderr.txt",
             resources=attempt.resources.to_spec(),
             attributes=JobAttributes(
-                duration=timedelta(seconds=limit) if limit else None, custom_attributes=plan.attributes
+                duration=_span(limit or None),
+                custom_attributes=plan.attributes,
+                expected=_span(plan.expected_s),
+                bundle=_span(plan.bundle_s or None),
             ),
             stage_in=tuple(links),
             stage_out=tuple(
@@ -211,3 +222,7 @@ class Submissions:
                 for name, row in plan.outputs.items()
             ),
         )
+
+
+def _span(seconds: float | None) -> timedelta | None:
+    return timedelta(seconds=seconds) if seconds is not None else None

@@ -16,6 +16,7 @@ from adapters.schedulers.slurm.script import render
 from metadata.errors import SiteError, SiteUnavailableError
 from orchestrator.jobs import JobSpec, JobStatus, NativeId, Token
 from orchestrator.ports import Argv, CommandResult, JobUsage, Scheduler, Wishes
+from orchestrator.receipts import parse_receipt
 
 # Times as seconds since the epoch: as text they carry no zone. And array expressions that are not cut to 64 characters.
 _ENVIRONMENT: Argv = ("env", "SLURM_TIME_FORMAT=%s", "SLURM_BITSTR_LEN=0")
@@ -179,7 +180,7 @@ class SlurmScheduler:
 
     def parse_receipt(self, text: str) -> JobStatus:
         """How a job ended, by its own account."""
-        return _body.parse_receipt(text)
+        return parse_receipt(text)
 
 
 def _answered(result: CommandResult) -> bool:

@@ -21,6 +21,7 @@ steps:
     command: "echo x >> {counters}/greet-{{with.n}}; echo hello {{with.n}} from $SLURM_CLUSTER_NAME > greeting.txt"
     outputs: {greeting: greeting.txt}
     at: agh
+    bundle: false
   gather:
     command: "echo x >> {counters}/gather; cat {{inputs.greetings}} > all.txt; echo gpus=$CUDA_VISIBLE_DEVICES >> all.txt"
     in: {greetings: greet.greeting}
@@ -38,7 +39,14 @@ steps:
     command: "echo x >> {counters}/wait-{{with.n}}; sleep 2; echo {{with.n}} > done.txt"
     outputs: {done: done.txt}
     at: agh
+    bundle: BUNDLE
 """
+ALONE, TOGETHER = SLOW.replace("BUNDLE", "false"), SLOW.replace("BUNDLE", "60s")
+"""An element of a job array for each task; and workers of a bundle, as many as tasks, because nothing is known."""
+
+SHARED = TOGETHER.replace("sleep 2", "sleep 0.5").replace("60s", "3s").replace("range: 8", "range: 40")
+"""A worker takes several tasks, and not all of them."""
+
 ONCE_EACH = {f"wait-{n}": 1 for n in range(8)}
 
 
@@ -65,12 +73,37 @@ def test_a_scatter_is_one_array_and_its_results_cross_to_the_other_cluster(clust
     }
 
 
+def test_short_tasks_share_jobs_and_each_is_told_of_by_itself(clusters: Clusters) -> None:
+    """Results, states, times and logs are those of the task; a failed one alone is tried again."""
+    text = ACROSS.replace("bundle: false", "retries: 1")
+    failing = "[ {{with.n}} != 7 ] || [ $(wc -l < {counters}/greet-7) -ge 2 ] || { echo no luck >&2; exit 3; }; "
+    answer = clusters.run("run", clusters.write(text.replace("echo hello", f"{failing}echo hello", 1)))
+    assert answer.returncode == 0, answer.stderr
+    record = clusters.record()
+    tasks = record.steps[0].tasks
+    assert clusters.starts("agh") == {f"greet-{n}": 1 + (n == 7) for n in range(20)}
+    assert len({task.last.native_id.split(".")[0] for task in tasks if task.position != 7}) == 1
+    assert [len(task.attempts) for task in tasks] == [1 + (n == 7) for n in range(20)]
+    assert all((task.last.ended_at or 0) > (task.last.started_at or 1) for task in tasks)
+    assert "no luck" in next(event.message for event in record.events if event.kind == "task.retrying")
+
+
+def test_what_was_learned_makes_for_fewer_jobs(clusters: Clusters) -> None:
+    """The second run knows that the tasks are short."""
+    for _ in range(2):
+        assert clusters.run("run", "--fresh", clusters.write(SHARED)).returncode == 0
+    assert clusters.starts("agh") == {f"wait-{n}": 2 for n in range(40)}
+    used = {task.last.native_state for task in clusters.record().steps[0].tasks}
+    assert len(used) <= 20, used  # 40 x 0.5 s in jobs of 3 s
+
+
+@pytest.mark.parametrize("text", [ALONE, TOGETHER], ids=["alone", "together"])
 def test_a_submission_that_was_accepted_but_not_answered_is_found(
-    clusters: Clusters, lying_sbatch: Callable[[str, int], None]
+    clusters: Clusters, lying_sbatch: Callable[[str, int], None], text: str
 ) -> None:
     """`Socket timed out` although the job was accepted: the token finds it, and nothing is submitted again."""
     lying_sbatch("agh", 1)
-    answer = clusters.run("run", clusters.write(SLOW))
+    answer = clusters.run("run", clusters.write(text))
     assert answer.returncode == 0, answer.stderr
     assert clusters.starts("agh") == ONCE_EACH
     kinds = [event.kind for event in clusters.record().events]
@@ -79,9 +112,12 @@ def test_a_submission_that_was_accepted_but_not_answered_is_found(
 
 
 @pytest.mark.parametrize("moment", [0.5, 1.5, 3.0])
-def test_a_killed_engine_finds_its_jobs_again(clusters: Clusters, moment: float) -> None:
+@pytest.mark.parametrize(
+    ("text", "count"), [(ALONE, 8), (TOGETHER, 8), (SHARED, 40)], ids=["alone", "together", "shared"]
+)
+def test_a_killed_engine_finds_its_jobs_again(clusters: Clusters, text: str, count: int, moment: float) -> None:
     """Before, during and after the submission."""
-    engine = clusters.start("run", clusters.write(SLOW))
+    engine = clusters.start("run", clusters.write(text))
     wait_until((clusters.home / "convoy.db").exists, within_s=20)
     time.sleep(moment)  # the moment is what is tested
     os.kill(engine.pid, signal.SIGKILL)
@@ -89,13 +125,14 @@ def test_a_killed_engine_finds_its_jobs_again(clusters: Clusters, moment: float)
     if not clusters.run("ls", "--json").stdout.strip().startswith("[]"):
         answer = clusters.run("resume")
         assert answer.returncode == 0, answer.stderr
-        assert clusters.starts("agh") == ONCE_EACH
+        assert clusters.starts("agh") == {f"wait-{n}": 1 for n in range(count)}
 
 
 @pytest.mark.parametrize("fault", [("cut", 5), ("kill-sshd", 3), ("restart-slurmctld", 3), ("drop-sessions",)])
-def test_a_fault_while_jobs_run_costs_nothing(clusters: Clusters, fault: tuple) -> None:
+@pytest.mark.parametrize("text", [ALONE, TOGETHER], ids=["alone", "together"])
+def test_a_fault_while_jobs_run_costs_nothing(clusters: Clusters, text: str, fault: tuple) -> None:
     """The link, the SSH daemon, the controller or the sessions go away for a while."""
-    engine = clusters.start("run", clusters.write(SLOW))
+    engine = clusters.start("run", clusters.write(text))
     site = clusters.sites["agh"]
     wait_until(lambda: clusters.run("ls", "--json").stdout.count("QUEUED") or _begun(clusters), within_s=30)
     site.fault(*fault)
@@ -108,9 +145,10 @@ def _begun(clusters: Clusters) -> bool:
     return bool(clusters.sites["agh"].execute("/bin/sh", "-c", f"ls {clusters.workdir}/counters").strip())
 
 
-def test_cancel_ends_the_jobs_at_the_site(clusters: Clusters) -> None:
+@pytest.mark.parametrize("text", [ALONE, TOGETHER], ids=["alone", "together"])
+def test_cancel_ends_the_jobs_at_the_site(clusters: Clusters, text: str) -> None:
     """And the journal says so."""
-    engine = clusters.start("run", clusters.write(SLOW.replace("sleep 2", "sleep 600")))
+    engine = clusters.start("run", clusters.write(text.replace("sleep 2", "sleep 600")))
     wait_until(lambda: _begun(clusters), within_s=40, what="the first job")
     assert clusters.run("cancel", clusters.record().id).returncode in (0, 1)
     engine.wait(timeout=60)
