@@ -43,6 +43,7 @@ class Engine:
         self._observe = observe
         self._run = load_run(self._journal, run_id)
         self._wake = threading.Event()
+        self._idle = threading.Event()
         self._due: set[str] = set()
         self._lost = threading.Event()
         self._stagings = Stagings(context, self._run, self._wake.set)
@@ -59,6 +60,7 @@ class Engine:
             clock_needed_at = self._clock_needed_at()
             while not self._run.state.final and not self._lost.is_set():
                 begin = time.monotonic()
+                self._idle.clear()
                 self._turn()
                 self._observe()
                 took = time.monotonic() - begin
@@ -67,7 +69,7 @@ class Engine:
                         self._pulse.start()
                     self._wake.wait(timeout=self._patience())
                     self._wake.clear()
-                    time.sleep(_spacing(took))
+                    self._idle.wait(timeout=_spacing(took))
         finally:
             self._pulse.stop()
             self._stagings.close()
@@ -102,6 +104,9 @@ class Engine:
 
     def _look_at(self, site: str) -> None:
         self._due.add(site)
+        executor = self._context.sites[site].executor
+        if isinstance(executor, SupportsNotification) and executor.idle:
+            self._idle.set()
         self._wake.set()
 
     def _patience(self) -> float:
@@ -190,7 +195,7 @@ class Engine:
 
 
 def _spacing(turn_s: float) -> float:
-    """A turn that took long is followed by a longer pause, so that the tasks get most of the machine."""
+    """A turn that took long is followed by a longer pause, so that tasks get most of the machine; idle sites end it."""
     least, most = _SPACING_S
     return min(most, max(least, 2 * turn_s))
 
