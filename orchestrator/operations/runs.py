@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from metadata.errors import ConflictError, EngineBusyError, NotFoundError
-from metadata.history import RunProgress, RunRecord, RunSummary
 from metadata.journal import Page
 from metadata.lease import EngineLease, holder_of
 from metadata.tables import RUNS, STEPS, TASKS, TRANSFERS
@@ -18,7 +18,10 @@ from orchestrator.operations.workspace import Workspace
 from orchestrator.plans import Plan
 from orchestrator.registry import open_site
 
-Watch = Callable[[RunProgress], None]
+if TYPE_CHECKING:
+    from metadata.history import RunProgress, RunRecord, RunSummary
+
+Watch = Callable[["RunProgress"], None]
 _WATCH_EVERY_S = 0.25
 _CANCEL_PATIENCE_S = 20.0
 
