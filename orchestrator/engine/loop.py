@@ -49,6 +49,9 @@ class Engine:
         self._stagings = Stagings(context, self._run, self._wake.set)
         self._submissions = Submissions(context, self._run, self._stagings.path)
         self._completions = Completions(context, self._run)
+        # Such a check looks at every method, and each change asks for it.
+        executors = ((name, site.executor) for name, site in context.sites.items())
+        self._telling = {name: executor for name, executor in executors if isinstance(executor, SupportsNotification)}
         self._pulse = Pulse()
         self._canceling = False
         self._wishes_read_at = 0.0
@@ -78,10 +81,9 @@ class Engine:
         return self._run.state
 
     def _begin(self) -> None:
-        for name, site in self._context.sites.items():
-            self._due.add(name)
-            if isinstance(site.executor, SupportsNotification):
-                site.executor.subscribe(partial(self._look_at, name))
+        self._due.update(self._context.sites)
+        for name, executor in self._telling.items():
+            executor.subscribe(partial(self._look_at, name))
         self._pulse.every("heartbeat", HEARTBEAT_S, self._beat)
         page = Page()
         if self._run.state is not JobState.ACTIVE:
@@ -94,8 +96,7 @@ class Engine:
 
     def _clock_needed_at(self) -> float:
         """Sites that tell of changes by themselves wake the engine; whether one forgot is asked after a second only."""
-        told = all(isinstance(site.executor, SupportsNotification) for site in self._context.sites.values())
-        return time.monotonic() + (_LONGEST_WAIT_S if told else 0.0)
+        return time.monotonic() + (_LONGEST_WAIT_S if len(self._telling) == len(self._context.sites) else 0.0)
 
     def _beat(self) -> None:
         if not self._lease.renew():
@@ -104,8 +105,7 @@ class Engine:
 
     def _look_at(self, site: str) -> None:
         self._due.add(site)
-        executor = self._context.sites[site].executor
-        if isinstance(executor, SupportsNotification) and executor.idle:
+        if site in self._telling and self._telling[site].idle:
             self._idle.set()
         self._wake.set()
 
@@ -148,9 +148,8 @@ class Engine:
             except MiddlewareError as error:  # this site is in trouble; the others need not wait for it
                 page.event(self._run.id, "site.trouble", site, error.message)
                 changed = False
-            executor = self._context.sites[site].executor
             # An executor that tells of changes by itself is only asked to be safe.
-            quick = changed and not isinstance(executor, SupportsNotification)
+            quick = changed and site not in self._telling
             self._pulse.adapt(f"ask {site}", partial(self._look_at, site), changed=quick)
 
     # -- ends ----------------------------------------------------------------------------------------------------
