@@ -91,11 +91,11 @@ def _create(engine: Engine) -> None:
     """A fresh database needs no history: the tables as they are now, marked with the newest version."""
     with engine.execution_options(writing=True).begin() as connection:
         _lock_schema(connection)
-        METADATA.create_all(connection)
-        version = "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
-        connection.execute(text(version))
-        if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 0:
-            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+        if "runs" in inspect(connection).get_table_names():
+            return  # another process was quicker
+        METADATA.create_all(connection, checkfirst=False)
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
 def upgrade(engine: Engine, *, target: str = "head") -> None:

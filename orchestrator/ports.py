@@ -54,6 +54,10 @@ class JobExecutor(Protocol):
 class SupportsNotification(Protocol):
     """An executor that tells of a change by itself, so that nobody has to ask in between."""
 
+    @property
+    def idle(self) -> bool:
+        """True when everything that was submitted has ended: nothing more will change by itself."""
+
     def subscribe(self, notify: Callable[[], None]) -> None:
         """`notify` is called, from any thread, soon after a job changed."""
 

@@ -28,7 +28,7 @@ def render_job(spec: JobSpec, *, outputs_path: PurePosixPath) -> str:
         *(f"  {line}" for line in _preparation(spec)),
         f"  {_command(spec)}",
         "  code=$?",
-        *(f"  {line}" for line in _harvest(spec.stage_out, outputs_path, _own_files(spec))),
+        *(f"  {line}" for line in _harvest(spec, outputs_path)),
         '  return "$code"',
         "}",
     ]
@@ -78,13 +78,13 @@ def _own_files(spec: JobSpec) -> list[str]:
     return [str(path.relative_to(spec.directory)) for path in streams if path.is_relative_to(spec.directory)]
 
 
-def _harvest(outputs: tuple[ExpectedOutput, ...], outputs_path: PurePosixPath, own_files: list[str]) -> Iterator[str]:
-    if not outputs:
+def _harvest(spec: JobSpec, outputs_path: PurePosixPath) -> Iterator[str]:
+    if not spec.stage_out:
         return
     manifest = shlex.quote(str(outputs_path))
     yield 'if [ "$code" -eq 0 ]; then'
-    own = "|".join(shlex.quote(path) for path in own_files)
-    for output in outputs:
+    own = "|".join(shlex.quote(path) for path in _own_files(spec))
+    for output in spec.stage_out:
         yield f"  for file in {_pattern(output)}; do"
         yield '    [ -f "$file" ] || continue'
         if output.many and own:

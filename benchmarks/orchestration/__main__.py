@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -13,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.orchestration.contenders import PEERS, Contender, Convoy
-from benchmarks.orchestration.environments import EnvironmentFailedError, environment_of
+from benchmarks.orchestration.environments import EnvironmentFailedError, environment_of, own_environment
 from benchmarks.orchestration.results import Measurement, bars, summaries
 from benchmarks.orchestration.rounds import measured_rounds
 from benchmarks.orchestration.tables import machine, render_document, render_sustained, render_table
@@ -25,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints a table and the bars, and keeps a JSON document. A missed bar is told, and is no failure."""
     options = _parser().parse_args(arguments)
     folder = _FOLDER.resolve()
-    contenders = [Convoy(options.convoy.absolute(), version("convoy-hpc")), *_peers(options.peers, folder)]
+    program = options.convoy or own_environment(folder / "environments") / "convoy"
+    contenders = [Convoy(program.absolute(), version("convoy-hpc")), *_peers(options.peers, folder)]
     facts = machine()
     print(f"{facts['system']}, {facts['cpus']} CPUs, Python {facts['python']}, load {facts['load']}", flush=True)
     measurements: list[Measurement] = []
@@ -46,10 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     peers = ",".join(PEERS)
     parser.add_argument("--peers", type=_names, default=peers, metavar="NAME,NAME", help=f"default: {peers}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: .bench/results/orchestration-<time>.json")
-    ours = Path(sys.executable).parent / "convoy"
-    parser.add_argument(
-        "--convoy", type=Path, default=ours, metavar="PROGRAM", help=f"default: {ours.name} beside Python"
-    )
+    own = "default: this project as it stands, in an environment of its own"
+    parser.add_argument("--convoy", type=Path, metavar="PROGRAM", help=own)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""A virtual environment for each peer, made when it is missing or when its pinned versions changed."""
+"""A virtual environment for each contender, made when it is missing or when what belongs in it changed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "peers"
+_PROJECT = REQUIREMENTS.parents[1]
+_LOCK = "requirements.lock"
+_PACKAGES = ("adapters", "metadata", "orchestrator", "staging", "usecases")
+_FILES = ("pyproject.toml", "README.md", "LICENSE", _LOCK)
 
 
 class EnvironmentFailedError(Exception):
@@ -21,7 +26,26 @@ def environment_of(peer: str, folder: Path) -> Path:
 
     Raises EnvironmentFailedError when it cannot be installed.
     """
-    return _made(peer, folder / peer, _install, python=sys.version) / "bin"
+    pins = REQUIREMENTS / f"{peer}.txt"
+    wanted = ["--pre", "-r", str(pins)]
+    return _kept(folder / peer, pins.read_bytes(), lambda home: _install(home, wanted)) / "bin"
+
+
+def own_environment(folder: Path) -> Path:
+    """The same for this project as it stands: what its users install, so no editable one, and none of its extras.
+
+    Raises EnvironmentFailedError when it cannot be installed.
+    """
+    paths = [_PROJECT / name for name in _FILES]
+    paths += sorted(path for name in _PACKAGES for path in (_PROJECT / name).rglob("*") if _counts(path))
+    content = b"".join(str(path.relative_to(_PROJECT)).encode() + path.read_bytes() for path in paths)
+    with tempfile.TemporaryDirectory() as copy:  # building leaves things behind
+        for path in paths:
+            target = Path(copy) / path.relative_to(_PROJECT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        wanted = ["--constraint", str(_PROJECT / _LOCK), copy]
+        return _kept(folder / "convoy", content, lambda home: _install(home, wanted)) / "bin"
 
 
 def packages_of(peer: str, folder: Path, *, python: str) -> Path:
@@ -29,26 +53,30 @@ def packages_of(peer: str, folder: Path, *, python: str) -> Path:
 
     Raises EnvironmentFailedError when they cannot be had.
     """
+    pins = REQUIREMENTS / f"{peer}.txt"
 
-    def install(home: Path, pins: Path) -> None:
+    def install(home: Path) -> None:
         uv = _uv()
         tool = [uv, "pip", "install", "--quiet"] if uv else [sys.executable, "-m", "pip", "install", "--quiet"]
         only = [] if uv else ["--only-binary=:all:"]
         _call([*tool, "--python-version", python, "--target", str(home), *only, "-r", str(pins)])
 
-    return _made(peer, folder / f"{peer}-{python}", install, python=python)
+    return _kept(folder / f"{peer}-{python}", pins.read_bytes() + python.encode(), install)
 
 
-def _made(peer: str, home: Path, install: Callable[[Path, Path], None], *, python: str) -> Path:
-    """The folder, made anew when its pins or its Python changed."""
-    pins = REQUIREMENTS / f"{peer}.txt"
+def _counts(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
+
+
+def _kept(home: Path, content: bytes, install: Callable[[Path], None]) -> Path:
+    """The folder; installed anew unless it was made of this very content, and by this Python."""
     stamp = home / "pins.sha256"
-    wanted = hashlib.sha256(pins.read_bytes() + python.encode()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"installing {peer} into {home}", flush=True)
+    digest = hashlib.sha256(content + sys.version.encode()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest:
+        print(f"installing {home.name} into {home}", flush=True)
         shutil.rmtree(home, ignore_errors=True)
-        install(home, pins)
-        stamp.write_text(wanted)
+        install(home)
+        stamp.write_text(digest)
     return home
 
 
@@ -58,14 +86,14 @@ def _uv() -> str | None:
     return str(beside) if beside.exists() else shutil.which("uv")
 
 
-def _install(home: Path, pins: Path) -> None:
+def _install(home: Path, wanted: list[str]) -> None:
     python = str(home / "bin" / "python")
     if uv := _uv():
         _call([uv, "venv", "--quiet", "--python", sys.executable, str(home)])
-        _call([uv, "pip", "install", "--quiet", "--prerelease", "allow", "--python", python, "-r", str(pins)])
+        _call([uv, "pip", "install", "--quiet", "--python", python, *wanted])
     else:
         _call([sys.executable, "-m", "venv", str(home)])
-        _call([python, "-m", "pip", "install", "--quiet", "--pre", "-r", str(pins)])
+        _call([python, "-m", "pip", "install", "--quiet", *wanted])
     # Some packages hold templates that are no Python; compileall reports them, and they matter to nobody.
     subprocess.run([python, "-m", "compileall", "-q", str(home / "lib")], check=False, capture_output=True)
 

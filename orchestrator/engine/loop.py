@@ -43,11 +43,15 @@ class Engine:
         self._observe = observe
         self._run = load_run(self._journal, run_id)
         self._wake = threading.Event()
+        self._idle = threading.Event()
         self._due: set[str] = set()
         self._lost = threading.Event()
         self._stagings = Stagings(context, self._run, self._wake.set)
         self._submissions = Submissions(context, self._run, self._stagings.path)
         self._completions = Completions(context, self._run)
+        # Such a check looks at every method, and each change asks for it.
+        executors = ((name, site.executor) for name, site in context.sites.items())
+        self._telling = {name: executor for name, executor in executors if isinstance(executor, SupportsNotification)}
         self._pulse = Pulse()
         self._canceling = False
         self._wishes_read_at = 0.0
@@ -59,6 +63,7 @@ class Engine:
             clock_needed_at = self._clock_needed_at()
             while not self._run.state.final and not self._lost.is_set():
                 begin = time.monotonic()
+                self._idle.clear()
                 self._turn()
                 self._observe()
                 took = time.monotonic() - begin
@@ -67,7 +72,7 @@ class Engine:
                         self._pulse.start()
                     self._wake.wait(timeout=self._patience())
                     self._wake.clear()
-                    time.sleep(_spacing(took))
+                    self._idle.wait(timeout=_spacing(took))
         finally:
             self._pulse.stop()
             self._stagings.close()
@@ -76,10 +81,9 @@ class Engine:
         return self._run.state
 
     def _begin(self) -> None:
-        for name, site in self._context.sites.items():
-            self._due.add(name)
-            if isinstance(site.executor, SupportsNotification):
-                site.executor.subscribe(partial(self._look_at, name))
+        self._due.update(self._context.sites)
+        for name, executor in self._telling.items():
+            executor.subscribe(partial(self._look_at, name))
         self._pulse.every("heartbeat", HEARTBEAT_S, self._beat)
         page = Page()
         if self._run.state is not JobState.ACTIVE:
@@ -92,8 +96,7 @@ class Engine:
 
     def _clock_needed_at(self) -> float:
         """Sites that tell of changes by themselves wake the engine; whether one forgot is asked after a second only."""
-        told = all(isinstance(site.executor, SupportsNotification) for site in self._context.sites.values())
-        return time.monotonic() + (_LONGEST_WAIT_S if told else 0.0)
+        return time.monotonic() + (_LONGEST_WAIT_S if len(self._telling) == len(self._context.sites) else 0.0)
 
     def _beat(self) -> None:
         if not self._lease.renew():
@@ -102,6 +105,8 @@ class Engine:
 
     def _look_at(self, site: str) -> None:
         self._due.add(site)
+        if site in self._telling and self._telling[site].idle:
+            self._idle.set()
         self._wake.set()
 
     def _patience(self) -> float:
@@ -148,7 +153,7 @@ class Engine:
 
     def _ask_later(self, site: str, *, changed: bool) -> None:
         # An executor that tells of changes by itself is only asked to be safe.
-        quick = changed and not isinstance(self._context.sites[site].executor, SupportsNotification)
+        quick = changed and site not in self._telling
         self._pulse.adapt(f"ask {site}", partial(self._look_at, site), changed=quick)
 
     # -- ends ----------------------------------------------------------------------------------------------------
@@ -193,7 +198,7 @@ class Engine:
 
 
 def _spacing(turn_s: float) -> float:
-    """A turn that took long is followed by a longer pause, so that the tasks get most of the machine."""
+    """A turn that took long is followed by a longer pause, so that tasks get most of the machine; idle sites end it."""
     least, most = _SPACING_S
     return min(most, max(least, 2 * turn_s))
 

@@ -14,7 +14,6 @@ from orchestrator.checks import Surroundings, check, named_sources
 from orchestrator.documents import Document, Problem, did_you_mean
 from orchestrator.images import DATASET, ImageRecord, chosen
 from orchestrator.layers import Layer, code_digest, load_layer
-from orchestrator.operations.images import known_images
 from orchestrator.operations.inputs import Given, find_files, given_values, type_of
 from orchestrator.operations.workspace import Workspace
 from orchestrator.planner import Knowledge
@@ -189,10 +188,14 @@ def _located(
 
 def _images(workspace: Workspace, checked: _Checked) -> dict[str, PlannedFile]:
     """The SIF of each image that a step names; names that mean none yet are left out."""
-    known = known_images(workspace)
     wanted = {step.image for step in checked.workflow.steps.values()} | {row.image for row in checked.layers.values()}
-    found = {}
-    for name in wanted - {None}:
+    wanted -= {None}
+    if not wanted:
+        return {}
+    from orchestrator.operations.images import known_images  # noqa: PLC0415 - knows much that a run without needs not
+
+    known, found = known_images(workspace), {}
+    for name in wanted:
         with suppress(NotFoundError, InvalidInputError):
             found[str(name)] = planned_image(chosen(str(name), known))
     return found

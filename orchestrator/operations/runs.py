@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from metadata.errors import ConflictError, EngineBusyError, NotFoundError
-from metadata.history import RunProgress, RunRecord, RunSummary
 from metadata.journal import Page
 from metadata.lease import EngineLease, holder_of
 from metadata.tables import RUNS, STEPS, TASKS, TRANSFERS
@@ -18,7 +18,10 @@ from orchestrator.operations.workspace import Workspace
 from orchestrator.plans import Plan
 from orchestrator.registry import open_site
 
-Watch = Callable[[RunProgress], None]
+if TYPE_CHECKING:
+    from metadata.history import RunProgress, RunRecord, RunSummary
+
+Watch = Callable[["RunProgress"], None]
 _WATCH_EVERY_S = 0.25
 _CANCEL_PATIENCE_S = 20.0
 
@@ -26,7 +29,7 @@ _CANCEL_PATIENCE_S = 20.0
 def create_run(workspace: Workspace, plan: Plan, *, fresh: bool = False) -> str:
     """A run of the plan is in the journal, and nothing of it is done yet. Returns its id."""
     run_id = f"{plan.name}-{time.strftime('%m%d')}-{secrets.token_hex(3)}"
-    context = _context(workspace, plan)
+    first = workspace.journal.last_ids()[STEPS] + 1
     page = Page()
     page.insert(
         RUNS, id=run_id, name=plan.name, state="NEW", plan=plan.model_dump(mode="json", by_alias=True), fresh=fresh,
@@ -34,7 +37,7 @@ def create_run(workspace: Workspace, plan: Plan, *, fresh: bool = False) -> str:
     )  # fmt: skip
     for position, step in enumerate(plan.steps):
         page.insert(
-            STEPS, id=next(context.numbers[STEPS]), run_id=run_id, position=position, name=step.name, site=step.site,
+            STEPS, id=first + position, run_id=run_id, position=position, name=step.name, site=step.site,
             expanded=False, skipped=step.skipped,
         )  # fmt: skip
     page.event(run_id, "run.created", run_id, f"plan {plan.digest}")
@@ -163,9 +166,7 @@ def _reopen(workspace: Workspace, run_id: str) -> None:
 
 def _carry_out(workspace: Workspace, run_id: str, lease: EngineLease, watch: Watch | None) -> RunRecord:
     plan = Plan.model_validate(workspace.journal.run(run_id)["plan"])
-    engine = Engine(
-        _context(workspace, plan, open_sites=True), run_id, lease=lease, observe=_observer(workspace, run_id, watch)
-    )
+    engine = Engine(_context(workspace, plan), run_id, lease=lease, observe=_observer(workspace, run_id, watch))
     engine.carry_out()
     if watch:
         watch(workspace.history.progress(run_id))
@@ -184,8 +185,8 @@ def _observer(workspace: Workspace, run_id: str, watch: Watch | None) -> Callabl
     return observe
 
 
-def _context(workspace: Workspace, plan: Plan, *, open_sites: bool = False) -> Context:
-    names = sorted({step.site for step in plan.steps if step.site}) if open_sites else []
+def _context(workspace: Workspace, plan: Plan) -> Context:
+    names = sorted({step.site for step in plan.steps if step.site})
     return Context(
         journal=workspace.journal,
         catalogue=workspace.catalogue,

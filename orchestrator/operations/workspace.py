@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Engine
 
 from metadata.catalogue import Catalogue
 from metadata.database import open_database
 from metadata.errors import InvalidInputError, NotFoundError
-from metadata.history import History
 from metadata.journal import Journal
 from orchestrator.documents import did_you_mean
 from orchestrator.ports import SiteSettings
@@ -22,6 +21,9 @@ from orchestrator.sites import Site, SiteFile, Slots, load_sites
 from staging.ports import Mover, Storage
 from staging.routes import Rate, Routes, capabilities_of
 from staging.transfers import Carrier
+
+if TYPE_CHECKING:
+    from metadata.history import History
 
 
 class Workspace:
@@ -50,6 +52,9 @@ class Workspace:
     @cached_property
     def history(self) -> History:
         """Its runs, for reading."""
+        # Its many records take a while to load: a run has begun by the time that somebody asks how far it is.
+        from metadata.history import History  # noqa: PLC0415
+
         return History(self.database)
 
     @cached_property

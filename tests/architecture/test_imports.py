@@ -85,3 +85,47 @@ def test_importing_the_command_line_brings_no_heavy_library() -> None:
         loaded & {"tensorflow", "numpy", "scipy", "h5py", "matplotlib", "paramiko", "fabric", "alembic", "rocrate"}
         == set()
     )
+
+
+RUN = """
+import sys
+from orchestrator.faces.cli.main import main
+try:
+    main(["--home", sys.argv[1], "run", "--no-report", sys.argv[2]])
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sorted(sys.modules))
+"""
+
+
+def test_a_run_imports_only_what_a_run_needs(tmp_path: Path) -> None:
+    """A run of a hundred tiny tasks takes half a second, and each of these would add a tenth of that or more."""
+    (tmp_path / "workflow.yaml").write_text('{name: small, steps: {a: {command: ["true"]}}}')
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(tmp_path / "home"), str(tmp_path / "workflow.yaml")],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = done.stdout.splitlines()[-1].split()
+    packages = {name.partition(".")[0] for name in loaded}
+    assert packages & {"sqlmodel", "alembic", "fabric", "paramiko", "rich", "jinja2", "rocrate", "numpy"} == set()
+    unneeded = {"sqlalchemy.orm", "metadata.rows", "metadata.jobs", "metadata.provenance", "orchestrator.report"}
+    assert unneeded & set(loaded) == set()
+    verbs = {name.rpartition(".")[2] for name in loaded if name.startswith("orchestrator.operations.")}
+    assert verbs == {"planning", "inputs", "workspace", "runs"}
+    faces = {"datasets", "images", "jobs", "looking", "sites", "starting", "usecases"}
+    assert {f"orchestrator.faces.cli.{name}" for name in faces} & set(loaded) == set()
+
+
+def test_a_clock_that_was_never_started_imports_no_scheduler() -> None:
+    """A run that is over within a second does without."""
+    script = """
+import sys
+from orchestrator.engine.pulse import Pulse
+pulse = Pulse()
+pulse.every("beat", 10.0, print)
+pulse.adapt("ask", print, changed=True)
+pulse.stop()
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "apscheduler" not in done.stdout.split()

@@ -33,6 +33,9 @@ from orchestrator.jobs import JobSpec, JobState, JobStatus, NativeId, Token
 from orchestrator.ports import SiteSettings
 
 _LIMIT_CHECK_S = 1.0
+_TIDY_EVERY_S = 0.02
+"""Jobs that end within this time are settled together: what they left behind is looked for in one go."""
+
 _GRACE_S = 3.0
 _KEPT_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
 
@@ -51,6 +54,9 @@ class LocalExecutor:
         self._jobs: dict[str, Job] = {}
         self._queue: dict[str, Job] = {}
         self._running: dict[str, Job] = {}
+        self._ended: dict[str, Job] = {}
+        """Those whose process has ended and whose end is not told yet."""
+        self._tidy_at = 0.0
         self._notify: Callable[[], None] = lambda: None
         self._selector = DefaultSelector()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -66,21 +72,29 @@ class LocalExecutor:
         """All jobs are in the queue, on disk. Raises InvalidJobError for a job that could never start."""
         for spec in specs:
             self._check_fits(spec)
+        with self._lock:
+            self._take_over_running()
         try:
             self._jobs_folder.mkdir(parents=True, exist_ok=True)
-            fresh = {spec.token for spec in specs if write_folder(self._jobs_folder, spec)}
+            for spec in specs:
+                self._enqueue(spec)
         except OSError as error:
             message = f"{self._site}: cannot write {self._jobs_folder}: {error.strerror}"
             raise SiteError(message, site=self._site) from error
-        with self._lock:
-            self._take_over_running()
-            for spec in specs:
-                if spec.token in fresh:
-                    self._jobs[spec.token] = self._queue[spec.token] = new_job(self._jobs_folder, spec)
-                else:
-                    self._known(spec.token)
-        self._wake()
+        finally:
+            self._wake()
         return {spec.token: NativeId(spec.token) for spec in specs}
+
+    def _enqueue(self, spec: JobSpec) -> None:
+        """The job is on disk, then in the queue; the first ones run while the others are written."""
+        fresh = write_folder(self._jobs_folder, spec)
+        with self._lock:
+            if fresh:
+                self._jobs[spec.token] = self._queue[spec.token] = new_job(self._jobs_folder, spec)
+            else:
+                self._known(spec.token)
+        if len(self._running) < self._cpus:
+            self._wake()
 
     def find(self, tokens: Sequence[Token]) -> Mapping[Token, NativeId]:
         """The jobs that have a folder: it appears whole or not at all."""
@@ -91,8 +105,7 @@ class LocalExecutor:
         with self._lock:
             self._take_over_running()
             found = {native_id: self._known(native_id) for native_id in ids}
-            busy = bool(self._queue or self._running)
-        if busy:
+        if not self.idle:
             self._wake()
         return {native_id: job.status for native_id, job in found.items() if job is not None}
 
@@ -110,6 +123,11 @@ class LocalExecutor:
         """`notify` is called soon after a job started or ended."""
         self._notify = notify
 
+    @property
+    def idle(self) -> bool:
+        """True when no job waits, runs or has yet to be told as ended."""
+        return not (self._queue or self._running or self._ended)
+
     def close(self) -> None:
         """The dispatching thread ends. Jobs that run go on; queued ones wait for the next executor."""
         if self._closing:
@@ -119,6 +137,7 @@ class LocalExecutor:
             os.write(self._wake_write, b"x")
             self._thread.join()
             self._thread = None
+            self._tidy()
         for descriptor in (*(job.pidfd for job in self._running.values()), self._wake_read, self._wake_write):
             if descriptor is not None:
                 os.close(descriptor)
@@ -206,26 +225,54 @@ class LocalExecutor:
             os.write(self._wake_write, b"x")
 
     def _dispatch(self) -> None:
-        next_check = time.monotonic() + _LIMIT_CHECK_S
+        check_at = time.monotonic() + _LIMIT_CHECK_S
         while not self._closing:
-            events = self._selector.select(timeout=_LIMIT_CHECK_S if self._running else None)
+            events = self._selector.select(timeout=self._patience())
             with self._lock:
-                ended = [key.data for key, _ in events if key.data is not None]
-                # What a job leaves behind in the background ends with it, as under any batch system.
-                over = [job for token in ended if (job := self._running.get(token)) and job.pid]
-                end_sessions(
-                    {job.pid for job in over if job.pid}, also={one for job in over for one in job.descendants}
-                )
-                for token in ended:
-                    self._reap(token)
-                if len(ended) < len(events):
-                    os.read(self._wake_read, 1 << 16)
-                started = self._start_queued()
-                if time.monotonic() >= next_check:
+                told = self._take([key.data for key, _ in events])
+                if time.monotonic() >= check_at:
                     self._enforce_limits()
-                    next_check = time.monotonic() + _LIMIT_CHECK_S
-            if ended or started:
+                    check_at = time.monotonic() + _LIMIT_CHECK_S
+            if told:
                 self._notify()
+
+    def _take(self, tokens: Sequence[str | None]) -> bool:
+        """Starts what fits now that these jobs ended; None stands for a wake-up. True when there is news to tell."""
+        if None in tokens:
+            os.read(self._wake_read, 1 << 16)
+        scarce = [self._end(token) for token in tokens if token is not None]
+        tidied = self._tidy() if any(scarce) or time.monotonic() >= self._tidy_at else False
+        started = self._start_queued()
+        if not self._running:
+            tidied = self._tidy() or tidied
+        return tidied or started > 0
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for news; None for as long as it takes."""
+        if self._ended:
+            return _TIDY_EVERY_S
+        return _LIMIT_CHECK_S if self._running else None
+
+    def _end(self, token: str) -> bool:
+        """The job's process has ended, and its cores are free. True when it held memory or GPUs, which may not be."""
+        job = self._ended[token] = self._running.pop(token)
+        if job.pidfd is not None:
+            self._selector.unregister(job.pidfd)
+            os.close(job.pidfd)
+            job.pidfd = None
+        return bool(job.gpus or job.memory)
+
+    def _tidy(self) -> bool:
+        """What ended jobs left in the background ends too, as under any batch system. True when some have ended."""
+        if not self._ended:
+            return False
+        self._tidy_at = time.monotonic() + _TIDY_EVERY_S
+        over, self._ended = self._ended, {}
+        leaders = {job.pid for job in over.values() if job.pid}
+        end_sessions(leaders, also={one for job in over.values() for one in job.descendants})
+        for token, job in over.items():
+            self._settle(token, job)
+        return True
 
     def _start_queued(self) -> int:
         """Starts what fits, in order; a small job may pass a big one that waits for more room. Returns how many."""
@@ -262,16 +309,12 @@ class LocalExecutor:
             return
         self._watch(token, job, pid)
 
-    def _reap(self, token: str) -> None:
-        job = self._running.pop(token)
-        if job.pidfd is not None:
-            self._selector.unregister(job.pidfd)
-            os.close(job.pidfd)
+    def _settle(self, token: str, job: Job) -> None:
         wait_status: int | None = None
         # A job that an earlier process started could have been waited for by that one alone.
         with contextlib.suppress(ChildProcessError):
             wait_status = os.waitpid(job.pid or 0, 0)[1]
-        job.pid = job.pidfd = None
+        job.pid = None
         if wait_status is not None and os.waitstatus_to_exitcode(wait_status) == ALREADY_STARTED:
             self._take_over(token, job)  # an earlier process had started this very job after all; that one counts
             return

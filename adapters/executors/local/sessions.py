@@ -63,9 +63,12 @@ def _living(known: Iterable[tuple[int, float]]) -> list[int]:
 def _members(leaders: set[int]) -> list[int]:
     found = []
     for pid in psutil.pids():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        # A plain `try`: this asks for every process of the machine, again and again.
+        try:
             if os.getsid(pid) in leaders:
                 found.append(pid)
+        except (ProcessLookupError, PermissionError):
+            continue
     return found
 
 

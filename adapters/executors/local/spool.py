@@ -3,10 +3,10 @@
 Another process can therefore take over after this one was killed. `pid` is made exclusively, by whoever starts the
 job or forbids its start; hence a job starts once, whatever happens to the engine.
 
-    job.json   what the job needs          exit      its exit code, once it ended
-    script     what runs                   killed    why it was killed, in the words of SLURM
-    pid        its process                 outputs   what it left behind, hashed
-    log        what its shell had to say          gpus      the GPUs that it was given
+    script     what it needs, what runs    exit      its exit code, once it ended
+    pid        its process                 killed    why it was killed, in the words of SLURM
+    log        what its shell had to say   outputs   what it left behind, hashed
+                                           gpus      the GPUs that it was given
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +31,9 @@ from orchestrator.scripts import parse_outputs, render_job
 
 ALREADY_STARTED = 75
 """Exit code of a script that found its job started before (sysexits' EX_TEMPFAIL)."""
+
+_NEEDS = "# "
+"""Begins the second line of a script, which holds what its job needs: a file less to make for every job."""
 
 _LOG_TAIL_CHARACTERS = 2000
 _NODE = os.uname().nodename
@@ -74,7 +78,6 @@ def write_folder(jobs_folder: Path, spec: JobSpec) -> bool:
     draft = f"{jobs_folder}/.{spec.token}.{os.getpid()}-{threading.get_ident()}.new"
     os.mkdir(draft)
     try:
-        _write(f"{draft}/job.json", json.dumps(_needs(spec)))
         _write(f"{draft}/script", _script(spec, folder))
         os.rename(draft, folder)
     except OSError:
@@ -123,7 +126,7 @@ def _script(spec: JobSpec, folder: str) -> str:
     """The job with its bookkeeping: `pid` is made exclusively before it, `exit` is written after it."""
     enter, done = shlex.quote(folder), shlex.quote(f"{folder}/exit")
     # The shell must outlive SIGTERM to write down how its child ended; a trap, unlike ignoring, is not inherited.
-    head = f"#!/bin/sh\ntrap : TERM\ncd -- {enter} || exit 74\nset -C\n"
+    head = f"#!/bin/sh\n{_NEEDS}{json.dumps(_needs(spec))}\ntrap : TERM\ncd -- {enter} || exit 74\nset -C\n"
     claim = f"{{ echo $$ >pid; }} 2>/dev/null || exit {ALREADY_STARTED}\nset +C\n"
     job = render_job(spec, outputs_path=PurePosixPath(folder, "outputs"))
     return f'{head}{claim}{job}convoy_job\nconvoy_code=$?\necho "$convoy_code" >{done}\nexit 0\n'
@@ -132,7 +135,8 @@ def _script(spec: JobSpec, folder: str) -> str:
 def read_job(folder: Path) -> Job | None:
     """The job in a folder; None when there is none."""
     try:
-        needs = json.loads((folder / "job.json").read_text())
+        with (folder / "script").open(encoding="utf-8", errors="surrogateescape") as script:
+            needs = json.loads(list(islice(script, 2))[1].removeprefix(_NEEDS))
     except FileNotFoundError:
         return None
     return Job(folder=folder, **{**needs, "directory": PurePosixPath(needs["directory"])})

@@ -18,7 +18,7 @@ from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.exit_codes import BY_STATE, INTERRUPTED, TRY_AGAIN
 
 if TYPE_CHECKING:
-    from metadata.history import RunProgress, RunRecord, RunSummary
+    from metadata.history import RunProgress, RunRecord
     from orchestrator.operations import Report
 
 Watch = Callable[["RunProgress"], None]
@@ -30,7 +30,7 @@ def view_for(terminal: Terminal) -> PlainLines | live.LiveView:
     return live.LiveView(terminal.console) if terminal.watched else PlainLines(terminal.say)
 
 
-def carry_out(terminal: Terminal, begin: Callable[[Watch], RunSummary], *, report: bool) -> None:
+def carry_out(terminal: Terminal, begin: Callable[[Watch], RunRecord], *, report: bool) -> None:
     """Carries a run out, shows it meanwhile, and ends the command as the run ended.
 
     Args:
@@ -47,9 +47,8 @@ def carry_out(terminal: Terminal, begin: Callable[[Watch], RunSummary], *, repor
     except KeyboardInterrupt:
         _leave(terminal, view.last)
     written = _report(terminal, ended.id) if report else None
-    record = operations.show(terminal.workspace, ended.id)
-    _conclude(terminal, record, written)
-    raise typer.Exit(BY_STATE.get(record.state, TRY_AGAIN).exit_code)
+    _conclude(terminal, ended, written)
+    raise typer.Exit(BY_STATE.get(ended.state, TRY_AGAIN).exit_code)
 
 
 def look_on(terminal: Terminal, run_id: str) -> None:

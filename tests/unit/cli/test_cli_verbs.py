@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import typer
 
 import orchestrator.faces.cli
 from orchestrator import operations
+from orchestrator.faces.cli import parts
 from orchestrator.faces.cli.main import app
 
 FOLDER = Path(orchestrator.faces.cli.__file__).parent
@@ -70,6 +72,22 @@ def test_a_face_is_thin() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 assert len(node.body) <= 12, f"{path.name}: {node.name}"
+
+
+def test_every_verb_is_in_the_module_that_is_imported_for_it() -> None:
+    offered = {}
+    for module in parts.VERBS:
+        app = typer.Typer()
+        import_module(f"orchestrator.faces.cli.{module}").register(app)
+        offered[module] = {row.name for row in (*app.registered_commands, *app.registered_groups)}
+    assert offered == {module: set(names) for module, names in parts.VERBS.items()}
+
+
+def test_a_verb_that_is_asked_for_is_built_alone() -> None:
+    code = "import sys, typer; from orchestrator.faces.cli.main import app; typer.main.get_command(app).get_command(None, 'run'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = {name for name in done.stdout.split() if name.startswith("orchestrator.faces.cli.")}
+    assert {f"orchestrator.faces.cli.{name}" for name in parts.VERBS} & modules == {"orchestrator.faces.cli.runs"}
 
 
 def test_help_needs_neither_the_database_nor_the_operations() -> None:
