@@ -193,4 +193,5 @@ def _context(workspace: Workspace, plan: Plan, *, open_sites: bool = False) -> C
         storages=workspace.storages,
         movers=workspace.movers,
         routes=workspace.routes,
+        webhook=workspace.settings.webhook,
     )
