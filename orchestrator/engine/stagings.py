@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 
@@ -19,7 +21,7 @@ from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask, LiveTransfer
 from orchestrator.engine.needs import Needs, fail, subject
 from orchestrator.jobs import JobState
-from staging.locations import Location
+from staging.locations import Location, partial_path
 from staging.ports import FileDigest
 from staging.routes import LinkRules, Way
 from staging.transfers import Arrival, Carrier, Delivery, Order, Trip
@@ -75,6 +77,18 @@ class Stagings:
         """Running transfers break off at their next block; what arrived is kept for a resume."""
         self._stopping.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._run.state.final:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Nobody will resume what a run left that has ended."""
+        left: dict[str, list[str]] = defaultdict(list)
+        for transfer in self._run.transfers.values():
+            if transfer.state is JobState.CANCELED and transfer.attempts:
+                left[transfer.destination_site].append(partial_path(transfer.destination_path, transfer.sha256))
+        for site, paths in left.items():
+            with suppress(MiddlewareError):  # `convoy data clean` finds them later
+                self._context.storages[site].remove_all(paths)
 
     def _rules(self, pair: Pair) -> LinkRules:
         return self._context.routes.rules_of(*pair)
@@ -137,7 +151,9 @@ class Stagings:
         """The quickest first; one that broke off again and again makes room for the next."""
         if batch.pair[0] == batch.pair[1]:
             return []
-        routes = self._context.routes.ranked(*batch.pair, size_bytes=batch.size_bytes, files=len(batch.transfers))
+        routes = self._context.routes.ranked(
+            *batch.pair, size_bytes=batch.size_bytes, files=len(batch.transfers), explore=True
+        )
         ways = [route.way for route in routes]
         turn = (batch.transfers[0].attempts - 1) // _TRIES_A_WAY % len(ways)
         return ways[turn:] + ways[:turn]
@@ -186,13 +202,13 @@ class Stagings:
 
     def _measure(self, pair: Pair, trip: Trip, now: float) -> None:
         if trip.bytes_moved > 0:
-            self._context.catalogue.add_measurement(
-                Measurement(
-                    source_site=pair[0], destination_site=pair[1], mover=trip.way.mover,
-                    direction=str(trip.way.direction), streams=trip.way.streams, files=trip.files,
-                    size_bytes=trip.bytes_moved, seconds=max(trip.seconds, 1e-6), measured_at=now,
-                )
+            measurement = Measurement(
+                source_site=pair[0], destination_site=pair[1], mover=trip.way.mover,
+                direction=str(trip.way.direction), streams=trip.way.streams, files=trip.files,
+                size_bytes=trip.bytes_moved, seconds=max(trip.seconds, 1e-6), measured_at=now,
             )  # fmt: skip
+            self._context.catalogue.add_measurement(measurement)
+            self._context.routes.history.note(measurement)
 
     def _broke_off(self, transfer: LiveTransfer, error: MiddlewareError, page: Page) -> None:
         if self._stopping.is_set():
