@@ -1,0 +1,372 @@
+"""Packs files into a tar stream, and unpacks and hashes such a stream.
+
+It is sent to sites as text and runs there by itself: Python 3.6, the standard library, nothing else, so it knows no
+walrus and no annotations. Paths are bytes, because a site's locale is not ours. Both halves speak plain tar, so that
+GNU tar can stand at the other end.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import sys
+import time
+
+BLOCK = 512
+CHUNK = 1 << 20
+SMALL = 1 << 18
+ZEROS = bytes(CHUNK)
+REPORT_S = 0.2
+PIPE_SIZE = 1031  # F_SETPIPE_SZ: fewer and larger turns
+GONE, SHORT, FULL = 41, 42, 43  # exit codes
+
+
+class Pace:
+    """Keeps to a rate in bytes per second; none when it is 0."""
+
+    def __init__(self, rate):
+        self.rate = rate
+        self.begin = time.monotonic()
+        self.done = 0
+
+    def chunk(self):
+        """How much to take at once."""
+        return max(4096, min(CHUNK, int(self.rate / 8))) if self.rate else CHUNK
+
+    def count(self, size):
+        """Returns when as much may have passed."""
+        if self.rate:
+            self.done += size
+            early = self.done / self.rate - (time.monotonic() - self.begin)
+            if early > 0:
+                time.sleep(early)
+
+
+class Failure(Exception):
+    """What ends the program; the words are for people."""
+
+    def __init__(self, code, words):
+        Exception.__init__(self, words)
+        self.code = code
+
+
+# --- Packing
+
+
+def header(name, size, kind=b"0"):
+    """A member's header; a name that is too long goes before it, in GNU's manner."""
+    before = b""
+    if len(name) > 100:
+        before = header(b"././@LongLink", len(name) + 1, b"L") + padded(name + b"\0")
+        name = name[:100]
+    digits = b"%011o\0" % size if size < 8 ** 11 else b"\x80" + size.to_bytes(11, "big")
+    start = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits + b"00000000000\0"
+    rest = kind + b"\0" * 100 + b"ustar  \0"
+    # The sum of all bytes, its own eight counted as blanks.
+    total = sum(start) + 8 * 32 + sum(rest)
+    return before + (start + b"%06o\0 " % total + rest).ljust(BLOCK, b"\0")
+
+
+def padded(content):
+    """Filled up to whole blocks."""
+    return content + b"\0" * (-len(content) % BLOCK)
+
+
+def write_all(out, content):
+    """All of it is written."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(out, rest) :]
+
+
+class Packer:
+    """Writes members; small ones are gathered, large ones go from the file to the pipe without a copy."""
+
+    def __init__(self, out, pace):
+        self.out = out
+        self.pace = pace
+        self.gathered = []
+        self.size = 0
+
+    def put(self, content):
+        """It is in the stream, sooner or later."""
+        self.gathered.append(content)
+        self.size += len(content)
+        if self.size >= SMALL:
+            self.flush()
+
+    def flush(self):
+        """What was gathered is in the stream."""
+        write_all(self.out, b"".join(self.gathered))
+        self.pace.count(self.size)
+        self.gathered, self.size = [], 0
+
+    def add(self, name, path, offset):
+        """The file from `offset` on is a member."""
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise Failure(GONE, "%s: %s" % (os.fsdecode(path), os.strerror(error.errno)))
+        try:
+            size = max(0, os.fstat(file).st_size - offset)
+            self.put(header(name, size))
+            if size > SMALL:
+                self.flush()
+                self.stream(file, offset, size)
+                self.put(b"\0" * (-size % BLOCK))
+            elif size:
+                content = os.pread(file, size, offset)
+                self.put(padded(content.ljust(size, b"\0")))
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            raise Failure(GONE, "%s: %s" % (os.fsdecode(path), os.strerror(error.errno)))
+        finally:
+            os.close(file)
+
+    def stream(self, file, offset, size):
+        """A large file's bytes."""
+        end = offset + size
+        while offset < end:
+            sent = send(self.out, file, offset, min(self.pace.chunk(), end - offset))
+            if sent == 0:  # it was cut short meanwhile: zeros keep the stream whole, and the hash tells
+                sent = min(CHUNK, end - offset)
+                write_all(self.out, b"\0" * sent)
+            offset += sent
+            self.pace.count(sent)
+
+
+def send(out, file, offset, size):
+    """How many bytes went from the file into the stream."""
+    try:
+        return os.sendfile(out, file, offset, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):
+            raise
+    content = os.pread(file, size, offset)
+    write_all(out, content)
+    return len(content)
+
+
+def rows_of(source):
+    """A list of files: "BYTES RATE\\n", then that many bytes of fields, each ended by a NUL, three to a file."""
+    size, rate = source.readline().split()
+    fields = source.read(int(size)).split(b"\0")
+    return list(zip(fields[0::3], fields[1::3], map(int, fields[2::3]))), Pace(float(rate))
+
+
+def widen(pipe):
+    """A pipe that holds more, where that is allowed."""
+    try:
+        fcntl.fcntl(pipe, PIPE_SIZE, CHUNK)
+    except OSError:
+        pass
+
+
+def pack(source, out):
+    """source: name in the stream, path and offset of each file, then whatever goes before the stream."""
+    rows, pace = rows_of(source)
+    widen(out)
+    packer = Packer(out, pace)
+    packer.put(source.read())
+    for name, path, offset in rows:
+        packer.add(name, path, offset)
+    packer.put(b"\0" * 2 * BLOCK)
+    packer.flush()
+
+
+# --- Unpacking
+
+
+class Reporter:
+    """Tells how far it is: a line for each file, and one now and then for the bytes of a large one."""
+
+    def __init__(self, out, mark):
+        self.out = out
+        self.mark = mark
+        self.lines = [b""]
+        self.told = time.monotonic()
+
+    def say(self, *words):
+        """It will be said within a short while."""
+        self.lines.append(b" ".join((self.mark,) + words))
+        if time.monotonic() - self.told > REPORT_S:
+            self.flush()
+
+    def flush(self):
+        """All has been said."""
+        write_all(self.out, b"\n".join(self.lines) + b"\n")
+        self.lines = []
+        self.told = time.monotonic()
+
+    def large(self, number, size):
+        """Some of a file's bytes lie there."""
+        if time.monotonic() - self.told > REPORT_S:
+            self.say(b"at", number, b"%d" % size)
+
+    def whole(self, number, size, digest):
+        """A file lies there."""
+        self.say(b"whole", number, b"%d" % size, digest.encode())
+
+
+class Hasher:
+    """Hashes beside the writing: both let go of the interpreter meanwhile. Its buffers are used again and again."""
+
+    def __init__(self, digest):
+        import queue
+        import threading
+
+        self.digest = digest
+        self.free = queue.Queue()
+        for _ in range(4):
+            self.free.put(memoryview(bytearray(CHUNK)))
+        self.filled = queue.Queue()
+        self.thread = threading.Thread(target=self.work)
+        self.thread.daemon = True
+        self.thread.start()
+
+    def work(self):
+        """Until there is no more."""
+        for buffer, size in iter(self.filled.get, None):
+            self.digest.update(buffer[:size])
+            self.free.put(buffer)
+
+    def close(self):
+        """All was hashed."""
+        self.filled.put(None)
+        self.thread.join()
+
+
+class Unpacker:
+    """Writes members to the paths that their names stand for."""
+
+    def __init__(self, source, pace, reporter):
+        self.source = source
+        self.pace = pace
+        self.reporter = reporter
+
+    def take(self, size):
+        """Exactly that many bytes."""
+        content = self.source.read(size)
+        if len(content) < size:
+            raise Failure(SHORT, "the stream ended before its time")
+        self.pace.count(size)
+        return content
+
+    def members(self):
+        """Name and size of each member, whose content must be taken before the next."""
+        long_name = None
+        while True:
+            block = self.take(BLOCK)
+            kind = block[156:157]
+            if kind == b"\0" and not block.strip(b"\0"):
+                return
+            size = number_of(block[124:136])
+            if kind == b"L":
+                long_name = self.take(size + -size % BLOCK)[:size].rstrip(b"\0")
+                continue
+            if kind not in b"0\0":
+                raise Failure(SHORT, "the stream holds something that is no file")
+            yield long_name or block[:100].rstrip(b"\0"), size
+            long_name = None
+
+    def write(self, number, path, offset, size):
+        """`size` more bytes of the stream lie in the file, after its first `offset` bytes."""
+        digest = hashlib.sha256()
+        flags = os.O_RDWR | os.O_CREAT | (0 if offset else os.O_TRUNC)
+        file = os.open(path, flags, 0o666)
+        try:
+            if offset:
+                begin(file, digest, offset)
+            if size > SMALL:
+                self.stream(number, file, digest, offset, size)
+            elif size:
+                content = self.take(size + -size % BLOCK)
+                content = content[:size] if len(content) > size else content
+                write_all(file, content)
+                digest.update(content)
+        finally:
+            os.close(file)
+        self.reporter.whole(number, offset + size, digest.hexdigest())
+
+    def stream(self, number, file, digest, offset, size):
+        """A large file, whose holes stay holes."""
+        hasher = Hasher(digest)
+        end = offset + size
+        try:
+            while offset < end:
+                buffer = hasher.free.get()
+                got = self.source.readinto1(buffer[: min(self.pace.chunk(), end - offset)])
+                if not got:
+                    raise Failure(SHORT, "the stream ended before its time")
+                hasher.filled.put((buffer, got))
+                if buffer[0] == buffer[got - 1] == 0 and bytes(buffer[:got]) == ZEROS[:got]:
+                    os.lseek(file, got, os.SEEK_CUR)
+                else:
+                    write_all(file, buffer[:got])
+                offset += got
+                self.pace.count(got)
+                self.reporter.large(number, offset)
+        finally:
+            os.ftruncate(file, os.lseek(file, 0, os.SEEK_CUR))
+            hasher.close()
+        self.take(-size % BLOCK)
+
+
+def begin(file, digest, size):
+    """What an earlier try left is hashed, and gone on with."""
+    left = size
+    while left:
+        block = os.read(file, min(CHUNK, left))
+        if not block:
+            raise Failure(SHORT, "a partial file became shorter meanwhile")
+        digest.update(block)
+        left -= len(block)
+
+
+def number_of(field):
+    """A number of a header: octal digits, or GNU's binary for sizes from 8 GiB on."""
+    if field[0] & 0x80:
+        return int.from_bytes(field[1:], "big")
+    return int(field.strip(b" \0") or b"0", 8)
+
+
+def unpack(source, out, mark):
+    """source: name in the stream, path and offset of each file, then the stream."""
+    rows, pace = rows_of(source)
+    widen(source.fileno())
+    reporter = Reporter(out, mark)
+    unpacker = Unpacker(source, pace, reporter)
+    targets = {name: (b"%d" % number, path, offset) for number, (name, path, offset) in enumerate(rows)}
+    try:
+        for name, size in unpacker.members():
+            number, path, offset = targets.pop(name)
+            try:
+                unpacker.write(number, path, offset, size)
+            except OSError as error:
+                raise Failure(FULL, "%s: %s" % (os.fsdecode(path), os.strerror(error.errno)))
+    finally:
+        reporter.flush()
+    if targets:
+        raise Failure(SHORT, "the stream ended before its time")
+    while source.read(CHUNK):
+        pass
+
+
+def main(arguments):
+    """arguments: pack, or unpack and the mark of its reports."""
+    try:
+        if arguments[0] == "pack":
+            pack(sys.stdin.buffer, 1)
+        else:
+            unpack(sys.stdin.buffer, 1, arguments[1].encode())
+    except Failure as error:
+        sys.stderr.write("%s\n" % error)
+        sys.exit(error.code)
+    except OSError as error:
+        sys.stderr.write("%s\n" % os.strerror(error.errno))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,50 @@
+"""Folders and partial files at a destination, for many files at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+
+from adapters.movers._ssh.sides import Side
+from metadata.errors import StagingError
+from staging.ports import MoveFile
+
+# The input: `$1` bytes of folders, then files. What is not there yet has no size, which is no failure.
+_LOOK = """\
+head -c "$1" | LC_ALL=C xargs -0r mkdir -p -- && {
+LC_ALL=C xargs -0r stat -L --printf '%s %f\\0%n\\0' -- 2>/dev/null; exit 0; }"""
+_EMPTY = "xargs -0r truncate -s 0 --"
+
+
+def prepare(side: Side, files: Sequence[MoveFile]) -> Mapping[str, int]:
+    """Every folder exists; how many bytes of which file lie there, by partial path, absent where there is none.
+
+    A partial file longer than its source is no beginning of it and is emptied. Raises StagingError where a folder
+    lies in the place of a file, and what `Side.run` raises.
+    """
+    folders = listed(sorted({os.path.dirname(file.partial_path) for file in files}))
+    paths = listed(file.partial_path for file in files)
+    answer = side.run(_LOOK, str(len(folders)), stdin=folders + paths)
+    present = _parse_sizes(side, answer)
+    wrong = [file.partial_path for file in files if present.get(file.partial_path, 0) > file.size_bytes]
+    if wrong:
+        side.run(_EMPTY, stdin=listed(wrong))
+    return {**present, **dict.fromkeys(wrong, 0)}
+
+
+def listed(paths: Iterable[str]) -> bytes:
+    """Paths as `xargs -0` reads them."""
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
+def _parse_sizes(side: Side, answer: bytes) -> dict[str, int]:
+    found: dict[str, int] = {}
+    words = answer.split(b"\0")
+    for facts, name in zip(words[0::2], words[1::2], strict=False):
+        size, mode = facts.split()[-2:]
+        path = os.fsdecode(name)
+        if not stat.S_ISREG(int(mode, 16)):
+            raise StagingError(f"{side.site}: {path} is not a file; nothing was written over it", site=side.site)
+        found[path] = int(size)
+    return found

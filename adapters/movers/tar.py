@@ -1,0 +1,247 @@
+"""Streams many files as one tar archive, hashed while they are written: one pass, whatever their number.
+
+A small Python program is sent to the sites (`_ssh.agent`); where a site has no Python, GNU tar stands in for it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.movers._ssh import agent
+from adapters.movers._ssh.errors import failure, gone, is_full, last_line, no_room
+from adapters.movers._ssh.introductions import introduced
+from adapters.movers._ssh.partials import prepare
+from adapters.movers._ssh.sides import Side, sides_of
+from adapters.movers._ssh.streams import Ending, Half, Stream, streaming, streaming_between
+from metadata.errors import MiddlewareError, StagingError, TransferInterruptedError
+from staging.ports import Capabilities, Credential, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
+
+_AGENT = Path(agent.__file__).read_bytes()
+_PROBE = "command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys; sys.exit(sys.version_info < (3, 6))'; echo $?"
+# The program comes by the standard input, before its own input: no argument is long, and nothing is written at a site.
+_PACK = "import sys; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
+# A login shell may talk before the stream begins.
+_UNPACK = "import sys; r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); exec(r.read(int(r.readline())))"
+_GNU_PACK = 'head -c "$1"; exec tar -cPhf - --format=gnu --hard-dereference --no-recursion --null -T -'
+_GNU_UNPACK = "LC_ALL=C exec tar -xPvf - --quoting-style=escape --no-same-owner --no-same-permissions -m"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """Who packs and who unpacks what."""
+
+    request: MoveRequest
+    files: Sequence[MoveFile]
+    """Those that do not lie whole at the destination."""
+    offsets: Sequence[int]
+    """Where each goes on."""
+    packs: bool
+    """Python is at the source."""
+    unpacks: bool
+    """Python is at the destination."""
+    mark: str = field(default_factory=lambda: f"convoy-{secrets.token_hex(8)}")
+
+    @property
+    def names(self) -> list[bytes]:
+        """Of the members in the stream: numbers, where both ends know what they stand for."""
+        if not self.packs:
+            return [os.fsencode(file.source_path) for file in self.files]
+        if not self.unpacks:
+            return [os.fsencode(file.partial_path) for file in self.files]
+        return [b"%d" % number for number in range(len(self.files))]
+
+
+class TarMover:
+    """A packer at the source piped into an unpacker at the destination."""
+
+    capabilities = Capabilities(
+        schemes=frozenset({"file", "ssh"}),
+        directions=frozenset({Direction.PUSH, Direction.PULL, Direction.RELAY, Direction.THIRD_PARTY}),
+        credentials=frozenset({Credential.AGENT, Credential.SHORT_LIVED_KEY}),
+        resumes=True,
+        batches=True,
+        encrypted=True,
+        verifies=True,
+        limits_rate=True,
+        needs=("ssh", "ssh-keygen"),
+    )
+
+    def __init__(self) -> None:
+        self._pythons: dict[str, bool] = {}
+
+    def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
+        """All bytes of every source lie at its partial path."""
+        source, destination = sides_of(request)
+        present = prepare(destination, request.files)
+        plan = self._plan(request, source, destination, present)
+        tally = _Tally(plan=plan, progress=progress)
+        if plan.files:
+            with _stream(plan, source, destination) as stream:
+                tally.read(stream)
+                _check(plan, tally, *stream.endings())
+        tally.finish()
+        return MoveResult(bytes_moved=tally.moved, digests=tally.digests)
+
+    def _plan(self, request: MoveRequest, source: Side, destination: Side, present: Mapping[str, int]) -> _Plan:
+        packs, unpacks = self._has_python(source), self._has_python(destination)
+        if not packs and not unpacks:
+            sites = f"{source.site} nor {destination.site}"
+            raise StagingError(f"the tar stream needs python3 at one end, and neither {sites} has it", site=source.site)
+        # An empty file that is there counts as whole, one that is not there does not.
+        files = [file for file in request.files if present.get(file.partial_path) != file.size_bytes]
+        resumes = packs and unpacks
+        offsets = [present.get(file.partial_path, 0) if resumes else 0 for file in files]
+        return _Plan(request=request, files=files, offsets=offsets, packs=packs, unpacks=unpacks)
+
+    def _has_python(self, side: Side) -> bool:
+        if side.door is None:
+            return True
+        if side.site not in self._pythons:
+            self._pythons[side.site] = side.run(_PROBE).split()[-1] == b"0"
+        return self._pythons[side.site]
+
+
+@contextmanager
+def _stream(plan: _Plan, source: Side, destination: Side) -> Iterator[Stream]:
+    producer, stdin = _producer(plan, source)
+    consumer = _consumer(plan, destination)
+    if plan.request.direction is not Direction.THIRD_PARTY:
+        with streaming((source, producer), (destination, consumer), stdin=stdin) as stream:
+            yield stream
+        return
+
+    def command(peer: Side) -> str:
+        return (producer if peer == source else consumer).line
+
+    with introduced(source, destination, plan.request.credential, command=command) as introduction:
+        with streaming_between(introduction, producer, consumer, stdin=stdin) as stream:
+            yield stream
+
+
+def _producer(plan: _Plan, source: Side) -> tuple[Half, bytes]:
+    """The source's half, and what it reads."""
+    preamble = _preamble(plan) if plan.unpacks else b""
+    if not plan.packs:
+        names = b"".join(name + b"\0" for name in plan.names)
+        return Half(script=_GNU_PACK, arguments=(str(len(preamble)),)), preamble + names
+    paths = (os.fsencode(file.source_path) for file in plan.files)
+    stdin = _program() + _rows(zip(plan.names, paths, plan.offsets, strict=True), rate=plan.request.limit_bytes_per_s)
+    return _python(source, _PACK, "pack"), stdin + preamble
+
+
+def _consumer(plan: _Plan, destination: Side) -> Half:
+    if not plan.unpacks:
+        return Half(script=_GNU_UNPACK)
+    return _python(destination, _UNPACK.format(mark=plan.mark), "unpack", plan.mark)
+
+
+def _python(side: Side, program: str, *arguments: str) -> Half:
+    # Neither the user's modules nor the site's packages are looked for, which takes longer than all the rest.
+    interpreter = sys.executable if side.door is None else "python3"
+    return Half(script='exec "$@"', arguments=(interpreter, "-I", "-S", "-c", program, *arguments))
+
+
+def _preamble(plan: _Plan) -> bytes:
+    """What the unpacker reads before the stream."""
+    paths = (os.fsencode(file.partial_path) for file in plan.files)
+    rate = None if plan.packs else plan.request.limit_bytes_per_s
+    return plan.mark.encode() + b"\n" + _program() + _rows(zip(plan.names, paths, plan.offsets, strict=True), rate=rate)
+
+
+def _program() -> bytes:
+    return b"%d\n" % len(_AGENT) + _AGENT
+
+
+def _rows(rows: Iterable[tuple[bytes, bytes, int]], *, rate: float | None) -> bytes:
+    listed = b"".join(b"%s\0%s\0%d\0" % row for row in rows)
+    return b"%d %f\n" % (len(listed), rate or 0.0) + listed
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    """What lies at the destination, as far as it was told."""
+
+    plan: _Plan
+    progress: Progress
+    digests: dict[str, FileDigest] = field(default_factory=dict)
+    moved: int = 0
+    _lying: int = 0
+    _told: int = -1
+    _extracted: int = 0
+
+    def __post_init__(self) -> None:
+        missing = sum(file.size_bytes for file in self.plan.files) - sum(self.plan.offsets)
+        self._lying = self.plan.request.size_bytes - missing
+
+    def read(self, stream: Stream) -> None:
+        """All that the unpacker says."""
+        for line in stream.consumer.stdout:
+            if self.plan.unpacks:
+                self._take(line)
+            elif line.startswith(b"/"):
+                self._take_name()
+
+    def _take(self, line: bytes) -> None:
+        """A line of the unpacker; a login shell may have said others."""
+        words = line.decode(errors="replace").split()
+        if words[:1] != [self.plan.mark]:
+            return
+        kind, number, size = words[1], int(words[2]), int(words[3])
+        arrived = size - self.plan.offsets[number]
+        if kind == "whole":
+            path = self.plan.files[number].partial_path
+            self.digests[path] = FileDigest(size_bytes=size, sha256=words[4])
+            self._add(arrived)
+        else:
+            self._tell(self._lying + arrived)
+
+    def _take_name(self) -> None:
+        """GNU tar says a file's name when it begins with it, and knows no digest: the one before is there."""
+        if self._extracted:
+            self._add(self.plan.files[self._extracted - 1].size_bytes)
+        self._extracted += 1
+
+    def _add(self, size_bytes: int) -> None:
+        self.moved += size_bytes
+        self._lying += size_bytes
+        self._tell(self._lying)
+
+    def _tell(self, lying: int) -> None:
+        if lying > self._told:
+            self._told = lying
+            self.progress(lying)
+
+    def finish(self) -> None:
+        """Everything is there."""
+        if self._extracted:
+            self._add(self.plan.files[-1].size_bytes)
+        if self._told < self.plan.request.size_bytes:
+            self._tell(self.plan.request.size_bytes)
+
+
+def _check(plan: _Plan, tally: _Tally, source: Ending, destination: Ending) -> None:
+    """Returns when both ended well. Whoever failed first is told: the other one only noticed that."""
+    if is_full(destination.words):
+        raise no_room(destination.site, last_line(destination.words, destination.code))
+    if destination.code not in (0, agent.SHORT, 2 if source.code else 0):
+        raise failure(destination.site, destination.words, destination.code)
+    if source.code:
+        raise _source_failure(plan, source)
+    if destination.code:
+        raise TransferInterruptedError(f"{destination.site}: the stream broke off", site=destination.site)
+
+
+def _source_failure(plan: _Plan, source: Ending) -> MiddlewareError:
+    if "No such file" in source.words:
+        lost = [file.source_path for file in plan.files if file.source_path in source.words]
+        return gone(source.site, lost[0] if lost else last_line(source.words, source.code))
+    return failure(source.site, source.words, source.code)
+
+
+ADAPTER = TarMover
