@@ -1,174 +1,124 @@
-"""Streams a file through OpenSSH: between here and a site, or from one site to another by way of here."""
+"""Streams one file after the other through OpenSSH, with nothing but coreutils at the other end; hashed on its way."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
-import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
-from functools import partial
-from typing import IO
 
-from metadata.errors import NoSpaceError, NotFoundError, StagingError, TransferInterruptedError
-from staging.ports import Capabilities, Direction, Endpoint, MoveFile, MoveRequest, MoveResult, Progress
+from adapters.movers._ssh.agent import widen
+from adapters.movers._ssh.errors import failure, gone, is_full, last_line, no_room
+from adapters.movers._ssh.growth import Growth
+from adapters.movers._ssh.partials import prepare
+from adapters.movers._ssh.programs import Program, running
+from adapters.movers._ssh.sides import Side, sides_of
+from metadata.errors import MiddlewareError
+from staging.ports import Capabilities, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
 
 _BLOCK_BYTES = 1 << 20
-_RETRY_S = 2.0
-# The connection is given up when the other side says nothing for half a minute; nothing ever asks a question.
-_OPTIONS = (
-    "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=15",
-    "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3", "-o", "ClearAllForwardings=yes",
-    "-c", "aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr",
-)  # fmt: skip
+_READ = 'exec tail -c "+$2" -- "$1"'
+# Old builds of sha256sum take five times as long as OpenSSL. tee goes on when the disk is full, and says so.
+_WRITE = """\
+{ [ "$2" = 0 ] || head -c "$2" -- "$1"; tee -a -- "$1" || echo convoy-failed >&2; } |
+  if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum -b; fi
+stat -L -c %s -- "$1\""""
 
 
 class SshMover:
-    """One stream a file from `tail` at the source to `cat` at the destination; a partial file is gone on with."""
+    """One stream from `tail` at the source to `tee` and a hash at the destination; a partial file is gone on with."""
 
     capabilities = Capabilities(
         schemes=frozenset({"file", "ssh"}),
-        directions=frozenset({Direction.LOCAL, Direction.PUSH, Direction.PULL, Direction.RELAY}),
+        directions=frozenset({Direction.PUSH, Direction.PULL, Direction.RELAY}),
         resumes=True,
         encrypted=True,
+        verifies=True,
+        limits_rate=True,
         needs=("ssh",),
     )
 
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
-        """All bytes of every source lie at its partial path. The transfer engine hashes them where they lie."""
-        moved = arrived = 0
+        """All bytes of every source lie at its partial path."""
+        source, destination = sides_of(request)
+        present = prepare(destination, request.files)
+        growth = Growth(progress=progress, size_bytes=request.size_bytes)
+        lying = sum(present.values())
+        growth.tell(lying)
+        digests, moved = {}, 0
         for file in request.files:
-            moved += self._move(_Leg(request=request, file=file), partial(_tell, progress, arrived))
-            arrived += file.size_bytes
-        return MoveResult(bytes_moved=moved)
-
-    def _move(self, leg: _Leg, progress: Progress) -> int:
-        present = self._present(leg)
-        with _running(_reader(leg, present), stdout=subprocess.PIPE) as source:
-            with _running(_writer(leg), stdin=subprocess.PIPE) as target:
-                moved = _pump(source, target, present, progress)
-                _close(target)
-                _check(target, leg.request.destination.site, leg.file)
-            _check(source, leg.request.source.site, leg.file)
-        return moved
-
-    def _present(self, leg: _Leg) -> int:
-        """Bytes that an earlier try left."""
-        path = shlex.quote(leg.file.partial_path)
-        folder = shlex.quote(os.path.dirname(leg.file.partial_path))
-        # What is longer than the file is no beginning of it: it is emptied here, where its length is seen.
-        script = f"mkdir -p -- {folder} && : >>{path} && n=$(($(wc -c <{path}))) && "
-        script += f'{{ [ "$n" -le {leg.file.size_bytes} ] || {{ : >{path} && n=0; }}; }} && echo "$n"'
-        with _running(_shell(leg.request.destination, script), stdout=subprocess.PIPE) as asked:
-            answer = asked.stdout.read() if asked.stdout else b""
-            _check(asked, leg.request.destination.site, leg.file)
-        return int(re.search(rb"(\d+)\s*\Z", answer)[1])  # type: ignore[index]
+            begin = present.get(file.partial_path, -1)
+            if begin == file.size_bytes:
+                continue
+            flow = _Flow(file=file, begin=max(0, begin), growth=growth, lying=lying + moved, rate=request.limit_bytes_per_s)
+            digests[file.partial_path] = flow.run(source, destination)
+            moved += flow.moved
+        growth.tell(request.size_bytes)
+        return MoveResult(bytes_moved=moved, digests=digests)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Leg:
-    """One file of a request."""
+@dataclass(kw_only=True)
+class _Flow:
+    """One file on its way."""
 
-    request: MoveRequest
     file: MoveFile
+    begin: int
+    """Bytes that an earlier try left."""
+    growth: Growth
+    lying: int
+    """Bytes of the request that lay there before."""
+    rate: float | None
+    moved: int = 0
+
+    def run(self, source: Side, destination: Side) -> FileDigest:
+        """The file lies there. Its digest, whatever it is."""
+        with (
+            running(source.argv(_READ, self.file.source_path, str(self.begin + 1))) as reader,
+            running(destination.argv(_WRITE, self.file.partial_path, str(self.begin)), stdin=subprocess.PIPE) as writer,
+        ):
+            widen(writer.stdin)
+            self._carry(reader.stdout.fileno(), writer.stdin.fileno())
+            reader.stdout.close()
+            writer.close_stdin()
+            said = writer.stdout.read()
+            self._check_writer(destination, writer)
+            if code := reader.wait():
+                raise _unread(source, self.file, reader.words(), code)
+        digest, size = said.split()[-3::2]
+        return FileDigest(size_bytes=int(size), sha256=digest.decode())
+
+    def _carry(self, reader: int, writer: int) -> None:
+        """Bytes go from pipe to pipe until the source ends or the destination takes no more."""
+        since = time.monotonic()
+        with contextlib.suppress(BrokenPipeError):  # the destination says why, when it is asked how it ended
+            while sent := _pass_on(reader, writer):
+                self.moved += sent
+                self.growth.tell(self.lying + self.moved)
+                if self.rate:
+                    time.sleep(max(0.0, self.moved / self.rate - (time.monotonic() - since)))
+
+    def _check_writer(self, destination: Side, writer: Program) -> None:
+        code, words = writer.wait(), writer.words()
+        if is_full(words):
+            raise no_room(destination.site, last_line(words.replace("convoy-failed", ""), code))
+        if code or "convoy-failed" in words:
+            raise failure(destination.site, words.replace("convoy-failed", ""), code)
 
 
-def _tell(progress: Progress, before: int, done: int) -> None:
-    progress(before + done)
+def _pass_on(reader: int, writer: int) -> int:
+    """How many bytes went from one pipe into the other; without a copy where the kernel can do that."""
+    if hasattr(os, "splice"):
+        return os.splice(reader, writer, _BLOCK_BYTES)
+    rest = memoryview(os.read(reader, _BLOCK_BYTES))
+    size = len(rest)
+    while rest:
+        rest = rest[os.write(writer, rest) :]
+    return size
 
 
-def _reader(leg: _Leg, present: int) -> list[str]:
-    return _shell(leg.request.source, f"exec tail -c +{present + 1} -- {shlex.quote(leg.file.source_path)}")
-
-
-def _writer(leg: _Leg) -> list[str]:
-    return _shell(leg.request.destination, f"exec cat >>{shlex.quote(leg.file.partial_path)}")
-
-
-def _shell(endpoint: Endpoint, script: str) -> list[str]:
-    """The command that runs a line of shell at an endpoint."""
-    if endpoint.local:
-        return ["/bin/sh", "-c", script]
-    options = endpoint.doors["ssh"]
-    return ["ssh", *_OPTIONS, *_address(options), "--", options["host"], script]
-
-
-def _address(options: Mapping[str, str]) -> list[str]:
-    words = []
-    for name, flag in (("config_file", "-F"), ("user", "-l"), ("port", "-p"), ("identity_file", "-i")):
-        if name in options:
-            words += [flag, options[name]]
-    if "known_hosts" in options:
-        words += ["-o", f"UserKnownHostsFile={options['known_hosts']}"]
-    return words
-
-
-@contextmanager
-def _running(
-    argv: list[str], *, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
-) -> Iterator[subprocess.Popen[bytes]]:
-    """The program while the block lasts; it is killed when the block ends before it."""
-    program = subprocess.Popen(
-        argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
-    )
-    try:
-        yield program
-    finally:
-        if program.poll() is None:
-            program.kill()
-        program.wait()
-        for stream in (program.stdin, program.stdout, program.stderr):
-            _quietly_close(stream)
-
-
-def _quietly_close(stream: IO[bytes] | None) -> None:
-    try:
-        if stream:
-            stream.close()
-    except BrokenPipeError:
-        pass
-
-
-def _pump(source: subprocess.Popen[bytes], target: subprocess.Popen[bytes], present: int, progress: Progress) -> int:
-    """Carries bytes until the source ends or the destination takes no more; how many that were."""
-    if source.stdout is None or target.stdin is None:
-        raise StagingError("a pipe of ssh is missing")
-    moved = 0
-    while block := source.stdout.read(_BLOCK_BYTES):
-        rest = memoryview(block)
-        try:
-            while rest:
-                rest = rest[target.stdin.write(rest) :]
-        except BrokenPipeError:
-            break  # the destination's own words say why, when it is asked how it ended
-        moved += len(block)
-        progress(present + moved)
-    return moved
-
-
-def _close(target: subprocess.Popen[bytes]) -> None:
-    _quietly_close(target.stdin)
-    target.stdin = None
-
-
-def _check(program: subprocess.Popen[bytes], site: str, file: MoveFile) -> None:
-    """Returns when the program ended well; its failure in our words."""
-    words = program.stderr.read().decode(errors="replace").strip() if program.stderr else ""
-    code = program.wait()
-    if code == 0:
-        return
-    if "No space left" in words or "Disk quota exceeded" in words:
-        raise NoSpaceError(
-            f"{site}: no room left for {file.partial_path}; free some space there, then: convoy retry", site=site
-        )
-    if "No such file" in words:
-        raise NotFoundError(f"{site}: there is no {file.source_path} to copy", site=site)
-    last = words.splitlines()[-1] if words else f"ssh ended with {code}"
-    if code == 255 or code < 0:
-        raise TransferInterruptedError(f"{site}: {last}", site=site, retry_after_s=_RETRY_S)
-    raise StagingError(f"{site}: {last}", site=site, exit_code=code)
+def _unread(source: Side, file: MoveFile, words: str, code: int) -> MiddlewareError:
+    return gone(source.site, file.source_path) if "No such file" in words else failure(source.site, words, code)
 
 
 ADAPTER = SshMover

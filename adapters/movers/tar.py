@@ -15,6 +15,7 @@ from pathlib import Path
 
 from adapters.movers._ssh import agent
 from adapters.movers._ssh.errors import failure, gone, is_full, last_line, no_room
+from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import introduced
 from adapters.movers._ssh.partials import prepare
 from adapters.movers._ssh.sides import Side, sides_of
@@ -80,7 +81,7 @@ class TarMover:
         source, destination = sides_of(request)
         present = prepare(destination, request.files)
         plan = self._plan(request, source, destination, present)
-        tally = _Tally(plan=plan, progress=progress)
+        tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
         if plan.files:
             with _stream(plan, source, destination) as stream:
                 tally.read(stream)
@@ -168,11 +169,10 @@ class _Tally:
     """What lies at the destination, as far as it was told."""
 
     plan: _Plan
-    progress: Progress
+    growth: Growth
     digests: dict[str, FileDigest] = field(default_factory=dict)
     moved: int = 0
     _lying: int = 0
-    _told: int = -1
     _extracted: int = 0
 
     def __post_init__(self) -> None:
@@ -199,7 +199,7 @@ class _Tally:
             self.digests[path] = FileDigest(size_bytes=size, sha256=words[4])
             self._add(arrived)
         else:
-            self._tell(self._lying + arrived)
+            self.growth.tell(self._lying + arrived)
 
     def _take_name(self) -> None:
         """GNU tar says a file's name when it begins with it, and knows no digest: the one before is there."""
@@ -210,19 +210,13 @@ class _Tally:
     def _add(self, size_bytes: int) -> None:
         self.moved += size_bytes
         self._lying += size_bytes
-        self._tell(self._lying)
-
-    def _tell(self, lying: int) -> None:
-        if lying > self._told:
-            self._told = lying
-            self.progress(lying)
+        self.growth.tell(self._lying)
 
     def finish(self) -> None:
         """Everything is there."""
         if self._extracted:
             self._add(self.plan.files[-1].size_bytes)
-        if self._told < self.plan.request.size_bytes:
-            self._tell(self.plan.request.size_bytes)
+        self.growth.tell(self.plan.request.size_bytes)
 
 
 def _check(plan: _Plan, tally: _Tally, source: Ending, destination: Ending) -> None:

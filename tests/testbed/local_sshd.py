@@ -129,7 +129,7 @@ class LocalSshd:
             f"Port {self.port}",
             "ListenAddress 127.0.0.1",
             f"HostKey {self.folder}/host_key",
-            f"AuthorizedKeysFile {self.folder}/authorized_keys",
+            f"AuthorizedKeysFile {self.folder}/authorized_keys {self.home}/.ssh/authorized_keys",
             f"PidFile {self.folder}/sshd.pid",
             f"SetEnv HOME={self.home}",
             "StrictModes no",
@@ -138,6 +138,7 @@ class LocalSshd:
             "KbdInteractiveAuthentication no",
             "PermitRootLogin yes",
             "UseDNS no",
+            "Subsystem sftp internal-sftp",
             *self.settings,
         )
         return "\n".join(lines) + "\n"

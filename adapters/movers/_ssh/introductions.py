@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from adapters.movers._ssh.doors import STRICT, option_words
+from adapters.movers._ssh.errors import login_error
 from adapters.movers._ssh.logins import agent_words
 from adapters.movers._ssh.peers import Greeting, Peer, find_peer, knock
 from adapters.movers._ssh.programs import running
@@ -33,6 +34,8 @@ dir=$(mktemp -d /tmp/convoy-introduction.XXXXXXXX 2>/dev/null || mktemp -d "$HOM
 cat >"$dir/known_hosts" && {{ [ -z "$1" ] || ssh-keygen -q -t ed25519 -N '' -C "$1" -f "$dir/key"; }} ||
   {{ rm -rf -- "$dir"; exit 1; }}
 printf '\\n%s\\n' "$dir"; [ -z "$1" ] || cat "$dir/key.pub\""""
+# The login keeps its standard error for as long as it lives: a pipe would keep this session open.
+_OPEN = 'words=$1; shift; "$@" </dev/null >/dev/null 2>"$words" || { code=$?; cat "$words" >&2; exit "$code"; }'
 # A login that the tool kept open ends first.
 _LEAVE = """\
 [ ! -S "$1/login" ] || ssh -F /dev/null -o ControlPath="$1/login" -O exit peer 2>/dev/null; rm -rf -- "$1\""""
@@ -89,6 +92,16 @@ class Introduction:
         else:
             options += option_words("IdentityFile=none")
         return ["-F", "/dev/null", *options]
+
+    def open_login(self) -> list[str]:
+        """The words for the peer with a login that stays open, for a tool that is started for each file."""
+        words = [*self.words, *option_words(f"ControlPath={self.folder}/login")]
+        master = ["ssh", *words, *option_words("ControlMaster=yes", "ControlPersist=60"), "-f", "-N", "--", self.peer.address]
+        with running(self.argv(_OPEN, f"{self.folder}/words", *master), stdin=subprocess.DEVNULL) as program:
+            program.stdout.read()
+            if code := program.wait():
+                raise login_error(self.peer.side.site, program.words(), code)
+        return [*words, *option_words("ControlMaster=no")]
 
     @property
     def command(self) -> str:

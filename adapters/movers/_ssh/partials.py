@@ -14,7 +14,10 @@ from staging.ports import MoveFile
 _LOOK = """\
 head -c "$1" | LC_ALL=C xargs -0r mkdir -p -- && {
 LC_ALL=C xargs -0r stat -L --printf '%s %f\\0%n\\0' -- 2>/dev/null; exit 0; }"""
+_SIZES = "LC_ALL=C xargs -0r stat -L --printf '%s %f\\0%n\\0' -- 2>/dev/null; exit 0"
 _EMPTY = "xargs -0r truncate -s 0 --"
+
+_WRITE = 'head -c 1048576 /dev/zero >"$1"; code=$?; rm -f -- "$1"; exit "$code"'
 
 
 def prepare(side: Side, files: Sequence[MoveFile]) -> Mapping[str, int]:
@@ -31,6 +34,19 @@ def prepare(side: Side, files: Sequence[MoveFile]) -> Mapping[str, int]:
     if wrong:
         side.run(_EMPTY, stdin=listed(wrong))
     return {**present, **dict.fromkeys(wrong, 0)}
+
+
+def missing_source(side: Side, files: Sequence[MoveFile]) -> str | None:
+    """The first source that is not there."""
+    paths = [file.source_path for file in files]
+    words = side.run(_SIZES, stdin=listed(paths)).split(b"\0")
+    found = set(words[1::2])
+    return next((path for path in paths if os.fsencode(path) not in found), None)
+
+
+def check_room(side: Side, path: str) -> None:
+    """Raises NoSpaceError when nothing can be written beside `path`, which SFTP servers only call a failure."""
+    side.run(_WRITE, f"{path}.room")
 
 
 def listed(paths: Iterable[str]) -> bytes:

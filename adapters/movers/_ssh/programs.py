@@ -26,6 +26,8 @@ class Program:
             env={**os.environ, **_ENVIRONMENT},
         )  # fmt: skip
         self._feeder: threading.Thread | None = None
+        # Once it was waited for, its number may be another's.
+        self._ending = threading.Lock()
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -65,12 +67,17 @@ class Program:
         self._words.seek(0)
         return self._words.read().decode(errors="replace")
 
+    def kill(self) -> None:
+        """It and all that it started end at once."""
+        with self._ending:
+            if self._process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
     def end(self) -> None:
-        """It and all that it started are no more."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        """It and all that it started are no more, and its pipes are closed."""
+        self.kill()
+        self._process.wait()
         if self._feeder is not None:
             self._feeder.join()
         for stream in (self._process.stdin, self._process.stdout, self._words):
