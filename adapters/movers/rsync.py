@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from adapters.movers._ssh.doors import host_and_path
-from adapters.movers._ssh.errors import failure, gone, is_full, last_line
+from adapters.movers._ssh.errors import failure, gone, is_full
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import Introduction, introduced
 from adapters.movers._ssh.partials import listed, missing_source, prepare
@@ -34,6 +34,7 @@ _RSYNC = (
     "--info=progress2,flist0", "--no-human-readable", "--stats", "--outbuf=N",
 )  # fmt: skip
 _DONE = re.compile(rb"\r\s*(\d+)\s+\d+%")
+_COPIED = re.compile(rb"regular files transferred: (\d+)")
 _LITERAL = re.compile(rb"Literal data: (\d+) bytes")
 # What a short-lived key permits: the server's half of rsync, whose names come by the connection and not in its command.
 _ONLY_RSYNC = shell_line(
@@ -72,11 +73,11 @@ class RsyncMover:
         if files:
             whole = request.size_bytes - sum(file.size_bytes for file in files)
             with _links(source, files) as folder, _running(request, source, destination, files, folder) as program:
-                moved = _follow(program, growth, whole)
-                code, words = program.wait(), program.words()
-                # It is content when a source is a folder.
-                if code or "skipping" in words:
-                    raise _failure(source, destination, files, words, code)
+                said = _follow(program, growth, whole)
+                # It is content when a source is a folder, and copies one file fewer.
+                if (code := program.wait()) or _number(_COPIED, said) < len(files):
+                    raise _failure(source, destination, files, program.words(), code)
+                moved = _number(_LITERAL, said)
         growth.tell(request.size_bytes)
         return MoveResult(bytes_moved=moved)
 
@@ -138,23 +139,27 @@ def _introduced_ends(introduction: Introduction, folder: str) -> tuple[str, str]
     return f"{folder}/", host_and_path(host, "/")
 
 
-def _follow(program: Program, growth: Growth, whole: int) -> int:
-    """How many bytes were sent, told at the end; on the way, how many lie there."""
+def _follow(program: Program, growth: Growth, whole: int) -> bytes:
+    """The last that rsync said; on the way it tells how many bytes lie there."""
     said = b""
     while block := program.stdout.read(65536):
         said = (said + block)[-4096:]
         done = _DONE.findall(said)
         if done:
             growth.tell(whole + int(done[-1]))
-    sent = _LITERAL.search(said)
-    return int(sent[1]) if sent else 0
+    return said
+
+
+def _number(pattern: re.Pattern[bytes], said: bytes) -> int:
+    found = pattern.search(said)
+    return int(found[1]) if found else 0
 
 
 def _failure(source: Side, destination: Side, files: Sequence[MoveFile], words: str, code: int) -> MiddlewareError:
     if lost := missing_source(source, files):
         return gone(source.site, lost)
-    if "skipping" in words:
-        return StagingError(f"{source.site}: {last_line(words, code)}", site=source.site)
+    if not code:
+        return StagingError(f"{source.site}: rsync left out what is no regular file", site=source.site)
     # The first line says what happened, the others who was disappointed by it.
     telling = [line for line in words.splitlines() if line.startswith("rsync: ")]
     return failure(destination.site, telling[0] if telling and not is_full(words) else words, code)

@@ -28,7 +28,7 @@ _PROBE = "command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys
 # The program comes by the standard input, before its own input: no argument is long, and nothing is written at a site.
 _PACK = "import sys; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
 # A login shell may talk before the stream begins.
-_UNPACK = "import sys; r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); exec(r.read(int(r.readline())))"
+_UNPACK = "import sys; r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); exec(r.read(int(r.readline() or sys.exit({short}))))"
 _GNU_PACK = 'head -c "$1"; exec tar -cPhf - --format=gnu --hard-dereference --no-recursion --null -T -'
 _GNU_UNPACK = "LC_ALL=C exec tar -xPvf - --quoting-style=escape --no-same-owner --no-same-permissions -m"
 
@@ -82,6 +82,7 @@ class TarMover:
         present = prepare(destination, request.files)
         plan = self._plan(request, source, destination, present)
         tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
+        tally.begin()
         if plan.files:
             with _stream(plan, source, destination) as stream:
                 tally.read(stream)
@@ -139,7 +140,7 @@ def _producer(plan: _Plan, source: Side) -> tuple[Half, bytes]:
 def _consumer(plan: _Plan, destination: Side) -> Half:
     if not plan.unpacks:
         return Half(script=_GNU_UNPACK)
-    return _python(destination, _UNPACK.format(mark=plan.mark), "unpack", plan.mark)
+    return _python(destination, _UNPACK.format(mark=plan.mark, short=agent.SHORT), "unpack", plan.mark)
 
 
 def _python(side: Side, program: str, *arguments: str) -> Half:
@@ -178,6 +179,10 @@ class _Tally:
     def __post_init__(self) -> None:
         missing = sum(file.size_bytes for file in self.plan.files) - sum(self.plan.offsets)
         self._lying = self.plan.request.size_bytes - missing
+
+    def begin(self) -> None:
+        """Something may lie there already."""
+        self.growth.tell(self._lying)
 
     def read(self, stream: Stream) -> None:
         """All that the unpacker says."""

@@ -169,6 +169,7 @@ def pack(source, out):
     widen(out)
     packer = Packer(out, pace)
     packer.put(source.read())
+    packer.flush()  # the other half starts meanwhile
     for name, path, offset in rows:
         packer.add(name, path, offset)
     packer.put(b"\0" * 2 * BLOCK)

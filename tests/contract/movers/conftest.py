@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from metadata.errors import AdapterUnavailableError
 from orchestrator.registry import load, names
-from staging.ports import Direction, Endpoint, Mover
+from staging.ports import Credential, Direction, Endpoint, Mover
+from tests.testbed.fixtures import wait_until
 from tests.testbed.local_sshd import LocalSshd, why_not
 
 _ENDS = {
@@ -17,6 +22,7 @@ _ENDS = {
     Direction.PUSH: ("file", "ssh"),
     Direction.PULL: ("ssh", "file"),
     Direction.RELAY: ("ssh", "ssh"),
+    Direction.THIRD_PARTY: ("ssh", "ssh"),
 }
 
 
@@ -28,6 +34,7 @@ class Way:
     source: Endpoint
     destination: Endpoint
     direction: Direction
+    credential: Credential = Credential.NONE
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +49,35 @@ def mover_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSshd]:
     server.stop()
 
 
-def _ways() -> list[tuple[str, Direction]]:
-    return [(name, direction) for name in names("movers") for direction in _ENDS if _can(name, direction)]
+@pytest.fixture(scope="session")
+def mover_agent(mover_sshd: LocalSshd) -> Iterator[Path]:
+    """The socket of an SSH agent that holds the user's key."""
+    socket = mover_sshd.folder / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    wait_until(socket.exists, what="the agent's socket")
+    subprocess.run(
+        ["ssh-add", "-q", mover_sshd.identity],
+        check=True, env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    yield socket
+    agent.kill()
+    agent.wait()
+
+
+def _ways() -> list[tuple[str, Direction, Credential]]:
+    return [
+        (name, direction, credential)
+        for name in names("movers")
+        for direction in _ENDS
+        if _can(name, direction)
+        for credential in _credentials(name, direction)
+    ]
+
+
+def _credentials(name: str, direction: Direction) -> list[Credential]:
+    if direction is not Direction.THIRD_PARTY:
+        return [Credential.NONE]
+    return sorted(load("movers", name).capabilities.credentials)
 
 
 def _can(name: str, direction: Direction) -> bool:
@@ -55,16 +89,23 @@ def _can(name: str, direction: Direction) -> bool:
 
 
 @pytest.fixture(params=_ways(), ids="-".join)
-def way(request: pytest.FixtureRequest) -> Way:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
     """Each mover in turn, on each way that it can go."""
-    name, direction = request.param
+    name, direction, credential = request.param
+    if credential is Credential.AGENT:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(request.getfixturevalue("mover_agent")))
+    else:
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     try:
         mover = load("movers", name)()
     except AdapterUnavailableError as error:
         pytest.skip(str(error))
+    missing = [program for program in mover.capabilities.needs if not shutil.which(program)]
+    if missing:
+        pytest.skip(f"{name} needs {', '.join(missing)}")
     ends = zip(("agh", "lrz"), _ENDS[direction], strict=True)
     source, destination = (_endpoint(request, site, scheme) for site, scheme in ends)
-    return Way(mover=mover, source=source, destination=destination, direction=direction)
+    return Way(mover=mover, source=source, destination=destination, direction=direction, credential=credential)
 
 
 def _endpoint(request: pytest.FixtureRequest, site: str, scheme: str) -> Endpoint:
