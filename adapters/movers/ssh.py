@@ -51,7 +51,9 @@ class SshMover:
             begin = present.get(file.partial_path, -1)
             if begin == file.size_bytes:
                 continue
-            flow = _Flow(file=file, begin=max(0, begin), growth=growth, lying=lying + moved, rate=request.limit_bytes_per_s)
+            flow = _Flow(
+                file=file, begin=max(0, begin), growth=growth, lying=lying + moved, rate=request.limit_bytes_per_s
+            )
             digests[file.partial_path] = flow.run(source, destination)
             moved += flow.moved
         growth.tell(request.size_bytes)

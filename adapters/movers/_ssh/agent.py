@@ -59,7 +59,7 @@ def header(name, size, kind=b"0"):
     if len(name) > 100:
         before = header(b"././@LongLink", len(name) + 1, b"L") + padded(name + b"\0")
         name = name[:100]
-    digits = b"%011o\0" % size if size < 8 ** 11 else b"\x80" + size.to_bytes(11, "big")
+    digits = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
     start = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits + b"00000000000\0"
     rest = kind + b"\0" * 100 + b"ustar  \0"
     # The sum of all bytes, its own eight counted as blanks.

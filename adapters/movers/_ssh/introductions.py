@@ -96,7 +96,15 @@ class Introduction:
     def open_login(self) -> list[str]:
         """The words for the peer with a login that stays open, for a tool that is started for each file."""
         words = [*self.words, *option_words(f"ControlPath={self.folder}/login")]
-        master = ["ssh", *words, *option_words("ControlMaster=yes", "ControlPersist=60"), "-f", "-N", "--", self.peer.address]
+        master = [
+            "ssh",
+            *words,
+            *option_words("ControlMaster=yes", "ControlPersist=60"),
+            "-f",
+            "-N",
+            "--",
+            self.peer.address,
+        ]
         with running(self.argv(_OPEN, f"{self.folder}/words", *master), stdin=subprocess.DEVNULL) as program:
             program.stdout.read()
             if code := program.wait():
@@ -110,7 +118,9 @@ class Introduction:
 
 
 @contextmanager
-def introduced(source: Side, destination: Side, credential: Credential, *, command: Callable[[Side], str]) -> Iterator[Introduction]:
+def introduced(
+    source: Side, destination: Side, credential: Credential, *, command: Callable[[Side], str]
+) -> Iterator[Introduction]:
     """One of the two may log in to the other; afterwards it cannot any more, and nothing is left at either.
 
     command: the only one that a short-lived key permits, told for either side. Raises StagingError when neither
@@ -148,7 +158,9 @@ def _choose(source: Side, destination: Side) -> tuple[Side, Peer, Greeting]:
         greeting = knock(initiator, peer)
         if greeting.came:
             return initiator, peer, greeting
-        refusals.append(f"{initiator.site} does not reach {other.site} ({peer.address}, port {peer.port}): {greeting.words}")
+        refusals.append(
+            f"{initiator.site} does not reach {other.site} ({peer.address}, port {peer.port}): {greeting.words}"
+        )
     raise StagingError(f"{'; '.join(refusals)}. Relay the data by way of this machine instead", site=source.site)
 
 
@@ -172,4 +184,3 @@ def _tidy(side: Side, script: str, argument: str) -> None:
         side.run(script, argument)
     except MiddlewareError as error:
         _log.warning("%s: what was there for a transfer could not be removed: %s", side.site, error)
-

@@ -48,7 +48,9 @@ def _trusted(name: str, file: str, address: str) -> str:
     path = Path(file).expanduser()
     if not path.is_file():
         return ""
-    lines = [line.split() for line in _said(["ssh-keygen", "-F", name, "-f", str(path)]).splitlines() if line[:1] != "#"]
+    lines = [
+        line.split() for line in _said(["ssh-keygen", "-F", name, "-f", str(path)]).splitlines() if line[:1] != "#"
+    ]
     # A line may begin with a marker, as @cert-authority; then come names, the key's kind and the key.
     return "".join(" ".join([*words[:-3], address, *words[-2:]]) + "\n" for words in map(_without_comment, lines))
 

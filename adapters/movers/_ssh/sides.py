@@ -71,5 +71,7 @@ def _side(endpoint: Endpoint, *, here: bool) -> Side:
     if here:
         return Side(site=endpoint.site, door=None)
     if "ssh" not in endpoint.doors:
-        raise StagingError(f"{endpoint.site} cannot be reached by SSH; another mover may be able to", site=endpoint.site)
+        raise StagingError(
+            f"{endpoint.site} cannot be reached by SSH; another mover may be able to", site=endpoint.site
+        )
     return Side(site=endpoint.site, door=endpoint.doors["ssh"])

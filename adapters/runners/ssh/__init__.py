@@ -4,6 +4,7 @@ runner          the adapter: CommandRunner's methods
 link, gate      one kept connection, a bounded number of commands on it
 exchange        one command on one channel
 framing, files  quoting, and answers without the login shell's noise; small files
+sftp            files over the same connection, for transfers
 connection      one login: dial -> host_check -> login
 settings, client_config, known_hosts    what people wrote down
 """

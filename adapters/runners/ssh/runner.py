@@ -16,6 +16,7 @@ from adapters.runners.ssh.framing import kill_command, new_marker, parse_answer,
 from adapters.runners.ssh.known_hosts import save_known_key
 from adapters.runners.ssh.login import Prompter
 from adapters.runners.ssh.settings import parse_settings
+from adapters.runners.ssh.sftp import SftpSession
 from adapters.runners.ssh.sharing import borrow_link, give_back_link
 from metadata.errors import ConflictError, MiddlewareError, SiteError, SiteUnavailableError
 from orchestrator.ports import Argv, CommandResult
@@ -72,6 +73,12 @@ class SshRunner:
         if answer.exit_code != 0:
             raise missing_or_refused(self._site, path, answer.stderr.decode("utf-8", "replace"))
         return answer.stdout.decode("utf-8", "replace")
+
+    def open_sftp(self) -> SftpSession:
+        """A new SFTP session over this connection; the caller closes it. Raises what `run` raises."""
+        if self._closed:
+            raise ConflictError(f"site '{self._site}': this runner was closed", site=self._site)
+        return SftpSession(self._link, deadline=time.monotonic() + _FILE_TIMEOUT_S)
 
     def connect(self) -> None:
         """The user is logged in; the prompter was asked where the site asks. Raises what `run` raises."""
