@@ -27,7 +27,7 @@ from adapters.movers._ssh.streams import GUARD, LET_GO
 from metadata.errors import MiddlewareError, StagingError
 from staging.ports import Capabilities, Credential, Direction, MoveFile, MoveRequest, MoveResult, Progress
 
-# Only what is missing is sent, after what is there (`--append`): the engine's hash tells whether that was its beginning.
+# Only what is missing is sent, after what is there (`--append`): the engine's hash tells if that was its beginning.
 # `--secluded-args` keeps names away from the other side's shell. An older rsync knows it as --protect-args, all as -s.
 _RSYNC = (
     "rsync", "-s", "--copy-links", "--append", "--from0", "--no-implied-dirs",
@@ -38,7 +38,8 @@ _COPIED = re.compile(rb"regular files transferred: (\d+)")
 _LITERAL = re.compile(rb"Literal data: (\d+) bytes")
 # What a short-lived key permits: the server's half of rsync, whose names come by the connection and not in its command.
 _ONLY_RSYNC = shell_line(
-    'case $SSH_ORIGINAL_COMMAND in *[!A-Za-z0-9\\ ._=-]*) ;; "rsync --server -s"*) exec $SSH_ORIGINAL_COMMAND ;; esac; exit 126'
+    "case $SSH_ORIGINAL_COMMAND in *[!A-Za-z0-9\\ ._=-]*) ;; "
+    "'rsync --server -s'*) exec $SSH_ORIGINAL_COMMAND ;; esac; exit 126"
 )
 # What a crash left is removed first. The input is an archive of links: one program makes them all.
 _LINK = """\

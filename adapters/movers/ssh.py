@@ -79,7 +79,7 @@ class _Flow:
             running(source.argv(_READ, self.file.source_path, str(self.begin + 1))) as reader,
             running(destination.argv(_WRITE, self.file.partial_path, str(self.begin)), stdin=subprocess.PIPE) as writer,
         ):
-            widen(writer.stdin)
+            widen(writer.stdin.fileno())
             self._carry(reader.stdout.fileno(), writer.stdin.fileno())
             reader.stdout.close()
             writer.close_stdin()

@@ -24,11 +24,15 @@ from metadata.errors import MiddlewareError, StagingError, TransferInterruptedEr
 from staging.ports import Capabilities, Credential, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
 
 _AGENT = Path(agent.__file__).read_bytes()
-_PROBE = "command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys; sys.exit(sys.version_info < (3, 6))'; echo $?"
+_PROBE = """\
+command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys; sys.exit(sys.version_info < (3, 6))'; echo $?"""
 # The program comes by the standard input, before its own input: no argument is long, and nothing is written at a site.
 _PACK = "import sys; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
 # A login shell may talk before the stream begins.
-_UNPACK = "import sys; r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); exec(r.read(int(r.readline() or sys.exit({short}))))"
+_UNPACK = (
+    "import sys; r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); "
+    "exec(r.read(int(r.readline() or sys.exit({short}))))"
+)
 _GNU_PACK = 'head -c "$1"; exec tar -cPhf - --format=gnu --hard-dereference --no-recursion --null -T -'
 _GNU_UNPACK = "LC_ALL=C exec tar -xPvf - --quoting-style=escape --no-same-owner --no-same-permissions -m"
 
@@ -86,7 +90,7 @@ class TarMover:
         if plan.files:
             with _stream(plan, source, destination) as stream:
                 tally.read(stream)
-                _check(plan, tally, *stream.endings())
+                _check(plan, *stream.endings())
         tally.finish()
         return MoveResult(bytes_moved=tally.moved, digests=tally.digests)
 
@@ -121,9 +125,11 @@ def _stream(plan: _Plan, source: Side, destination: Side) -> Iterator[Stream]:
     def command(peer: Side) -> str:
         return (producer if peer == source else consumer).line
 
-    with introduced(source, destination, plan.request.credential, command=command) as introduction:
-        with streaming_between(introduction, producer, consumer, stdin=stdin) as stream:
-            yield stream
+    with (
+        introduced(source, destination, plan.request.credential, command=command) as introduction,
+        streaming_between(introduction, producer, consumer, stdin=stdin) as stream,
+    ):
+        yield stream
 
 
 def _producer(plan: _Plan, source: Side) -> tuple[Half, bytes]:
@@ -224,7 +230,7 @@ class _Tally:
         self.growth.tell(self.plan.request.size_bytes)
 
 
-def _check(plan: _Plan, tally: _Tally, source: Ending, destination: Ending) -> None:
+def _check(plan: _Plan, source: Ending, destination: Ending) -> None:
     """Returns when both ended well. Whoever failed first is told: the other one only noticed that."""
     if is_full(destination.words):
         raise no_room(destination.site, last_line(destination.words, destination.code))

@@ -5,12 +5,18 @@ walrus and no annotations. Paths are bytes, because a site's locale is not ours.
 GNU tar can stand at the other end.
 """
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import sys
 import time
+
+TYPES = False
+if TYPES:
+    from collections.abc import Iterator
+    from typing import Any, BinaryIO
 
 BLOCK = 512
 CHUNK = 1 << 20
@@ -24,16 +30,16 @@ GONE, SHORT, FULL = 41, 42, 43  # exit codes
 class Pace:
     """Keeps to a rate in bytes per second; none when it is 0."""
 
-    def __init__(self, rate):
+    def __init__(self, rate: float) -> None:
         self.rate = rate
         self.begin = time.monotonic()
         self.done = 0
 
-    def chunk(self):
+    def chunk(self) -> int:
         """How much to take at once."""
         return max(4096, min(CHUNK, int(self.rate / 8))) if self.rate else CHUNK
 
-    def count(self, size):
+    def count(self, size: int) -> None:
         """Returns when as much may have passed."""
         if self.rate:
             self.done += size
@@ -42,18 +48,23 @@ class Pace:
                 time.sleep(early)
 
 
-class Failure(Exception):
+class FailureError(Exception):
     """What ends the program; the words are for people."""
 
-    def __init__(self, code, words):
-        Exception.__init__(self, words)
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(words)
         self.code = code
+
+
+def words(path: bytes, error: OSError) -> str:
+    """What went wrong with a file."""
+    return f"{os.fsdecode(path)}: {error.strerror}"
 
 
 # --- Packing
 
 
-def header(name, size, kind=b"0"):
+def header(name: bytes, size: int, kind: bytes = b"0") -> bytes:
     """A member's header; a name that is too long goes before it, in GNU's manner."""
     before = b""
     if len(name) > 100:
@@ -67,12 +78,12 @@ def header(name, size, kind=b"0"):
     return before + (start + b"%06o\0 " % total + rest).ljust(BLOCK, b"\0")
 
 
-def padded(content):
+def padded(content: bytes) -> bytes:
     """Filled up to whole blocks."""
     return content + b"\0" * (-len(content) % BLOCK)
 
 
-def write_all(out, content):
+def write_all(out: int, content: "bytes | memoryview") -> None:
     """All of it is written."""
     rest = memoryview(content)
     while rest:
@@ -82,31 +93,31 @@ def write_all(out, content):
 class Packer:
     """Writes members; small ones are gathered, large ones go from the file to the pipe without a copy."""
 
-    def __init__(self, out, pace):
+    def __init__(self, out: int, pace: Pace) -> None:
         self.out = out
         self.pace = pace
-        self.gathered = []
+        self.gathered = []  # type: list[bytes]
         self.size = 0
 
-    def put(self, content):
+    def put(self, content: bytes) -> None:
         """It is in the stream, sooner or later."""
         self.gathered.append(content)
         self.size += len(content)
         if self.size >= SMALL:
             self.flush()
 
-    def flush(self):
+    def flush(self) -> None:
         """What was gathered is in the stream."""
         write_all(self.out, b"".join(self.gathered))
         self.pace.count(self.size)
         self.gathered, self.size = [], 0
 
-    def add(self, name, path, offset):
+    def add(self, name: bytes, path: bytes, offset: int) -> None:
         """The file from `offset` on is a member."""
         try:
             file = os.open(path, os.O_RDONLY)
         except OSError as error:
-            raise Failure(GONE, "%s: %s" % (os.fsdecode(path), os.strerror(error.errno)))
+            raise FailureError(GONE, words(path, error)) from error
         try:
             size = max(0, os.fstat(file).st_size - offset)
             self.put(header(name, size))
@@ -120,11 +131,11 @@ class Packer:
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            raise Failure(GONE, "%s: %s" % (os.fsdecode(path), os.strerror(error.errno)))
+            raise FailureError(GONE, words(path, error)) from error
         finally:
             os.close(file)
 
-    def stream(self, file, offset, size):
+    def stream(self, file: int, offset: int, size: int) -> None:
         """A large file's bytes."""
         end = offset + size
         while offset < end:
@@ -136,7 +147,7 @@ class Packer:
             self.pace.count(sent)
 
 
-def send(out, file, offset, size):
+def send(out: int, file: int, offset: int, size: int) -> int:
     """How many bytes went from the file into the stream."""
     try:
         return os.sendfile(out, file, offset, size)
@@ -148,22 +159,20 @@ def send(out, file, offset, size):
     return len(content)
 
 
-def rows_of(source):
-    """A list of files: "BYTES RATE\\n", then that many bytes of fields, each ended by a NUL, three to a file."""
+def rows_of(source: "BinaryIO") -> "tuple[list[tuple[bytes, bytes, int]], Pace]":
+    r"""A list of files: "BYTES RATE\n", then that many bytes of fields, each ended by a NUL, three to a file."""
     size, rate = source.readline().split()
     fields = source.read(int(size)).split(b"\0")
     return list(zip(fields[0::3], fields[1::3], map(int, fields[2::3]))), Pace(float(rate))
 
 
-def widen(pipe):
+def widen(pipe: int) -> None:
     """A pipe that holds more, where that is allowed."""
-    try:
+    with contextlib.suppress(OSError):
         fcntl.fcntl(pipe, PIPE_SIZE, CHUNK)
-    except OSError:
-        pass
 
 
-def pack(source, out):
+def pack(source: "BinaryIO", out: int) -> None:
     """source: name in the stream, path and offset of each file, then whatever goes before the stream."""
     rows, pace = rows_of(source)
     widen(out)
@@ -182,30 +191,30 @@ def pack(source, out):
 class Reporter:
     """Tells how far it is: a line for each file, and one now and then for the bytes of a large one."""
 
-    def __init__(self, out, mark):
+    def __init__(self, out: int, mark: bytes) -> None:
         self.out = out
         self.mark = mark
         self.lines = [b""]
         self.told = time.monotonic()
 
-    def say(self, *words):
+    def say(self, *words: bytes) -> None:
         """It will be said within a short while."""
-        self.lines.append(b" ".join((self.mark,) + words))
+        self.lines.append(b" ".join([self.mark, *words]))
         if time.monotonic() - self.told > REPORT_S:
             self.flush()
 
-    def flush(self):
+    def flush(self) -> None:
         """All has been said."""
         write_all(self.out, b"\n".join(self.lines) + b"\n")
         self.lines = []
         self.told = time.monotonic()
 
-    def large(self, number, size):
+    def large(self, number: bytes, size: int) -> None:
         """Some of a file's bytes lie there."""
         if time.monotonic() - self.told > REPORT_S:
             self.say(b"at", number, b"%d" % size)
 
-    def whole(self, number, size, digest):
+    def whole(self, number: bytes, size: int, digest: str) -> None:
         """A file lies there."""
         self.say(b"whole", number, b"%d" % size, digest.encode())
 
@@ -213,26 +222,26 @@ class Reporter:
 class Hasher:
     """Hashes beside the writing: both let go of the interpreter meanwhile. Its buffers are used again and again."""
 
-    def __init__(self, digest):
+    def __init__(self, digest: "Any") -> None:
         import queue
         import threading
 
         self.digest = digest
-        self.free = queue.Queue()
+        self.free = queue.Queue()  # type: queue.Queue[memoryview]
         for _ in range(4):
             self.free.put(memoryview(bytearray(CHUNK)))
-        self.filled = queue.Queue()
+        self.filled = queue.Queue()  # type: queue.Queue[tuple[memoryview, int] | None]
         self.thread = threading.Thread(target=self.work)
         self.thread.daemon = True
         self.thread.start()
 
-    def work(self):
+    def work(self) -> None:
         """Until there is no more."""
         for buffer, size in iter(self.filled.get, None):
             self.digest.update(buffer[:size])
             self.free.put(buffer)
 
-    def close(self):
+    def close(self) -> None:
         """All was hashed."""
         self.filled.put(None)
         self.thread.join()
@@ -241,22 +250,22 @@ class Hasher:
 class Unpacker:
     """Writes members to the paths that their names stand for."""
 
-    def __init__(self, source, pace, reporter):
+    def __init__(self, source: "Any", pace: Pace, reporter: Reporter) -> None:
         self.source = source
         self.pace = pace
         self.reporter = reporter
 
-    def take(self, size):
+    def take(self, size: int) -> bytes:
         """Exactly that many bytes."""
-        content = self.source.read(size)
+        content = self.source.read(size)  # type: bytes
         if len(content) < size:
-            raise Failure(SHORT, "the stream ended before its time")
+            raise FailureError(SHORT, "the stream ended before its time")
         self.pace.count(size)
         return content
 
-    def members(self):
+    def members(self) -> "Iterator[tuple[bytes, int]]":
         """Name and size of each member, whose content must be taken before the next."""
-        long_name = None
+        long_name = None  # type: bytes | None
         while True:
             block = self.take(BLOCK)
             kind = block[156:157]
@@ -267,11 +276,11 @@ class Unpacker:
                 long_name = self.take(size + -size % BLOCK)[:size].rstrip(b"\0")
                 continue
             if kind not in b"0\0":
-                raise Failure(SHORT, "the stream holds something that is no file")
+                raise FailureError(SHORT, "the stream holds something that is no file")
             yield long_name or block[:100].rstrip(b"\0"), size
             long_name = None
 
-    def write(self, number, path, offset, size):
+    def write(self, number: bytes, path: bytes, offset: int, size: int) -> None:
         """`size` more bytes of the stream lie in the file, after its first `offset` bytes."""
         digest = hashlib.sha256()
         flags = os.O_RDWR | os.O_CREAT | (0 if offset else os.O_TRUNC)
@@ -290,7 +299,7 @@ class Unpacker:
             os.close(file)
         self.reporter.whole(number, offset + size, digest.hexdigest())
 
-    def stream(self, number, file, digest, offset, size):
+    def stream(self, number: bytes, file: int, digest: "Any", offset: int, size: int) -> None:
         """A large file, whose holes stay holes."""
         hasher = Hasher(digest)
         end = offset + size
@@ -299,7 +308,7 @@ class Unpacker:
                 buffer = hasher.free.get()
                 got = self.source.readinto1(buffer[: min(self.pace.chunk(), end - offset)])
                 if not got:
-                    raise Failure(SHORT, "the stream ended before its time")
+                    raise FailureError(SHORT, "the stream ended before its time")
                 hasher.filled.put((buffer, got))
                 if buffer[0] == buffer[got - 1] == 0 and bytes(buffer[:got]) == ZEROS[:got]:
                     os.lseek(file, got, os.SEEK_CUR)
@@ -314,25 +323,25 @@ class Unpacker:
         self.take(-size % BLOCK)
 
 
-def begin(file, digest, size):
+def begin(file: int, digest: "Any", size: int) -> None:
     """What an earlier try left is hashed, and gone on with."""
     left = size
     while left:
         block = os.read(file, min(CHUNK, left))
         if not block:
-            raise Failure(SHORT, "a partial file became shorter meanwhile")
+            raise FailureError(SHORT, "a partial file became shorter meanwhile")
         digest.update(block)
         left -= len(block)
 
 
-def number_of(field):
+def number_of(field: bytes) -> int:
     """A number of a header: octal digits, or GNU's binary for sizes from 8 GiB on."""
     if field[0] & 0x80:
         return int.from_bytes(field[1:], "big")
     return int(field.strip(b" \0") or b"0", 8)
 
 
-def unpack(source, out, mark):
+def unpack(source: "BinaryIO", out: int, mark: bytes) -> None:
     """source: name in the stream, path and offset of each file, then the stream."""
     rows, pace = rows_of(source)
     widen(source.fileno())
@@ -345,27 +354,27 @@ def unpack(source, out, mark):
             try:
                 unpacker.write(number, path, offset, size)
             except OSError as error:
-                raise Failure(FULL, "%s: %s" % (os.fsdecode(path), os.strerror(error.errno)))
+                raise FailureError(FULL, words(path, error)) from error
     finally:
         reporter.flush()
     if targets:
-        raise Failure(SHORT, "the stream ended before its time")
+        raise FailureError(SHORT, "the stream ended before its time")
     while source.read(CHUNK):
         pass
 
 
-def main(arguments):
+def main(arguments: "list[str]") -> None:
     """arguments: pack, or unpack and the mark of its reports."""
     try:
         if arguments[0] == "pack":
             pack(sys.stdin.buffer, 1)
         else:
             unpack(sys.stdin.buffer, 1, arguments[1].encode())
-    except Failure as error:
-        sys.stderr.write("%s\n" % error)
+    except FailureError as error:
+        sys.stderr.write(f"{error}\n")
         sys.exit(error.code)
     except OSError as error:
-        sys.stderr.write("%s\n" % os.strerror(error.errno))
+        sys.stderr.write(f"{error.strerror}\n")
         sys.exit(1)
 
 

@@ -84,8 +84,9 @@ class Introduction:
     def words(self) -> list[str]:
         """What ssh, scp and sftp need at the initiator to get to the peer."""
         options = option_words(
-            *STRICT, f"User={self.peer.user}", f"Port={self.peer.port}", "ForwardAgent=no", "GlobalKnownHostsFile=/dev/null",
-            f"UserKnownHostsFile={self.folder}/known_hosts", f"HostKeyAlias={self.peer.address}",
+            *STRICT, f"User={self.peer.user}", f"Port={self.peer.port}", "ForwardAgent=no",
+            f"UserKnownHostsFile={self.folder}/known_hosts", "GlobalKnownHostsFile=/dev/null",
+            f"HostKeyAlias={self.peer.address}",
         )  # fmt: skip
         if self.credential is Credential.SHORT_LIVED_KEY:
             options += ["-i", f"{self.folder}/key", *option_words("IdentitiesOnly=yes", "IdentityAgent=none")]
@@ -96,15 +97,8 @@ class Introduction:
     def open_login(self) -> list[str]:
         """The words for the peer with a login that stays open, for a tool that is started for each file."""
         words = [*self.words, *option_words(f"ControlPath={self.folder}/login")]
-        master = [
-            "ssh",
-            *words,
-            *option_words("ControlMaster=yes", "ControlPersist=60"),
-            "-f",
-            "-N",
-            "--",
-            self.peer.address,
-        ]
+        staying = option_words("ControlMaster=yes", "ControlPersist=60")
+        master = ["ssh", *words, *staying, "-f", "-N", "--", self.peer.address]
         with running(self.argv(_OPEN, f"{self.folder}/words", *master), stdin=subprocess.DEVNULL) as program:
             program.stdout.read()
             if code := program.wait():

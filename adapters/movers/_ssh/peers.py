@@ -73,7 +73,7 @@ def knock(initiator: Side, peer: Peer) -> Greeting:
     """What the site hears from the peer within 3 s."""
     said = initiator.run(_REACH, peer.address, peer.port).decode(errors="replace").strip()
     found = _BANNER.search(said)
-    known = bool(found and found[1]) and (int(found[1]), int(found[2])) >= _EXPIRY_SINCE
+    known = found is not None and bool(found[1]) and (int(found[1]), int(found[2])) >= _EXPIRY_SINCE
     return Greeting(came=found is not None, expires_keys=known, words=said.splitlines()[-1] if said else "no answer")
 
 

@@ -20,7 +20,7 @@ class Program:
     """A program that runs. What it says on standard error is kept, however much it is."""
 
     def __init__(self, argv: Sequence[str], *, stdin: int | IO[bytes] = subprocess.DEVNULL) -> None:
-        self._words = tempfile.TemporaryFile()
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
         self._process = subprocess.Popen(
             argv, stdin=stdin, stdout=subprocess.PIPE, stderr=self._words, bufsize=0, start_new_session=True,
             env={**os.environ, **_ENVIRONMENT},

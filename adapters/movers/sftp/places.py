@@ -19,6 +19,7 @@ from adapters.movers.sftp.reading import ReadAhead
 
 _BLOCK_BYTES = 1 << 18
 
+
 class Place(Protocol):
     """What both can do."""
 

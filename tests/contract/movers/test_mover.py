@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, Transf
 from staging.ports import FileDigest, MoveFile, MoveRequest, MoveResult
 from tests.contract.movers.conftest import Way
 from tests.contract.storages.small_disk import small_disk
+from tests.testbed.fixtures import wait_until
 
 ODD_NAMES = ["a b", "-n", "it's", '"', "$(id)", "*", "a\nb", "a\\b", "é ü 漢", " end "]
 BIG = os.urandom(1 << 20) * 5
@@ -105,14 +108,10 @@ def test_a_copy_that_breaks_off_leaves_its_beginning_for_the_next_try(way: Way, 
     """The transfer engine breaks off by raising out of `progress`."""
     (tmp_path / "source").write_bytes(BIG)
 
-    def stop(done: int) -> None:
-        if done:
-            raise TransferInterruptedError(f"after {done}")
-
     request = request_of(way, (tmp_path / "source", tmp_path / "part"))
     slow = way.mover.capabilities.limits_rate
     with pytest.raises(TransferInterruptedError):
-        way.mover.move(replace(request, limit_bytes_per_s=2e6 if slow else None), progress=stop)
+        way.mover.move(replace(request, limit_bytes_per_s=2e6 if slow else None), progress=broken_off)
     # What travels when it breaks off need not lie there yet.
     present = (tmp_path / "part").read_bytes() if (tmp_path / "part").exists() else b""
     assert len(present) < len(BIG)
@@ -159,6 +158,88 @@ def test_many_files_are_moved_by_one_request(way: Way, tmp_path: Path) -> None:
     assert told[-1] == result.bytes_moved
     for path, digest in result.digests.items():
         assert digest.sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def test_names_that_are_no_utf8_are_moved(way: Way, tmp_path: Path) -> None:
+    """Old Windows disks are full of them; Python keeps such bytes as lone surrogates."""
+    source, partial = (os.fsdecode(os.fsencode(tmp_path) + b"/" + name) for name in (b"fran\xe7ais", b"\xff\xfe.part"))
+    Path(source).write_bytes(b"content")
+    file = MoveFile(source_path=source, partial_path=partial, size_bytes=7)
+    request = replace(request_of(way, (tmp_path, tmp_path)), files=(file,))
+    result = way.mover.move(request, progress=lambda _: None)
+    assert Path(partial).read_bytes() == b"content"
+    assert result.digests.keys() <= {partial}
+
+
+def test_names_longer_than_a_tar_header_are_moved(way: Way, tmp_path: Path) -> None:
+    """Content-addressed stores have long paths."""
+    source, partial = tmp_path / ("s" * 200) / ("o" * 200), tmp_path / ("d" * 200) / ("p" * 200)
+    source.parent.mkdir()
+    source.write_bytes(b"content")
+    moved(way, source, partial)
+    assert partial.read_bytes() == b"content"
+
+
+def test_a_request_goes_on_where_an_earlier_one_broke_off(way: Way, tmp_path: Path) -> None:
+    """Of many files only those travel that are not whole."""
+    if not way.mover.capabilities.resumes:
+        pytest.skip("it does not resume")
+    pairs = []
+    for number in range(6):
+        source, partial = tmp_path / f"from/{number}", tmp_path / f"to/{number}"
+        for path, content in ((source, BIG[: number * 1000]), (partial, BIG[: 1000 * min(number, 3)])):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        pairs.append((source, partial))
+    (tmp_path / "to/0").unlink()
+    result = way.mover.move(request_of(way, *pairs), progress=lambda _: None)
+    assert [partial.read_bytes() for _, partial in pairs] == [source.read_bytes() for source, _ in pairs]
+    assert result.bytes_moved == 1000 + 2000
+    for path, digest in result.digests.items():
+        assert digest.sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def test_a_rate_is_kept_to_by_those_that_say_so(way: Way, tmp_path: Path) -> None:
+    """A link is shared with people who work on it."""
+    if not way.mover.capabilities.limits_rate:
+        pytest.skip("it keeps to no rate")
+    (tmp_path / "source").write_bytes(BIG[: 3 << 20])
+    request = request_of(way, (tmp_path / "source", tmp_path / "part"))
+    begin = time.monotonic()
+    way.mover.move(replace(request, limit_bytes_per_s=2 << 20), progress=lambda _: None)
+    # Buffers take the beginning and the end at once.
+    assert time.monotonic() - begin > 0.75
+    assert (tmp_path / "part").read_bytes() == BIG[: 3 << 20]
+
+
+def test_a_copy_that_breaks_off_leaves_no_process(way: Way, tmp_path: Path) -> None:
+    """Neither here nor at a site: an orphan would go on writing."""
+    (tmp_path / "source").write_bytes(BIG)
+    request = request_of(way, (tmp_path / "source", tmp_path / "part"))
+    slow = way.mover.capabilities.limits_rate
+    with pytest.raises(TransferInterruptedError):
+        way.mover.move(replace(request, limit_bytes_per_s=1e6 if slow else None), progress=broken_off)
+    wait_until(lambda: not naming(str(tmp_path)), within_s=20, what="the end of all that was started")
+    size = (tmp_path / "part").stat().st_size if (tmp_path / "part").exists() else 0
+    assert size < len(BIG)
+
+
+def broken_off(done: int) -> None:
+    """Somebody cancels as soon as something lies there."""
+    if done:
+        raise TransferInterruptedError(f"after {done}")
+
+
+def naming(text: str) -> list[int]:
+    """The processes that have a file of that folder open or name it."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            named = text in os.fsdecode((place / "cmdline").read_bytes())
+            opened = any(os.readlink(link).startswith(text) for link in (place / "fd").iterdir())
+            if (named or opened) and int(place.name) != os.getpid():
+                found.append(int(place.name))
+    return found
 
 
 def test_a_source_that_is_gone_is_told_with_its_path_and_its_site(way: Way, tmp_path: Path) -> None:
