@@ -39,7 +39,7 @@ _LITERAL = re.compile(rb"Literal data: (\d+) bytes")
 # What a short-lived key permits: the server's half of rsync, whose names come by the connection and not in its command.
 _ONLY_RSYNC = shell_line(
     "case $SSH_ORIGINAL_COMMAND in *[!A-Za-z0-9\\ ._=-]*) ;; "
-    "'rsync --server -s'*) exec $SSH_ORIGINAL_COMMAND ;; esac; exit 126"
+    "'rsync --server -s'* | 'rsync --server --sender -s'*) exec $SSH_ORIGINAL_COMMAND ;; esac; exit 126"
 )
 # What a crash left is removed first. The input is an archive of links: one program makes them all.
 _LINK = """\
