@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -106,8 +107,9 @@ def open_storage(name: str, site: Site) -> Storage:
 
 
 def open_movers() -> dict[str, Mover]:
-    """Every mover that can be used on this machine."""
-    return {name: load("movers", name)() for name in sorted(_ours("movers"))}
+    """Every mover that can be used on this machine: one whose programs are missing is not offered."""
+    classes = {name: load("movers", name) for name in sorted(_ours("movers"))}
+    return {name: kind() for name, kind in classes.items() if all(map(shutil.which, kind.capabilities.needs))}
 
 
 def settings_of(name: str, site: Site, options: dict[str, Any]) -> SiteSettings:

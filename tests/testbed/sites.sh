@@ -53,7 +53,7 @@ check() { # what is missing, one line each
 }
 
 install_tools() { # openssh-server only when asked for: on a machine with an init system it would begin to serve
-  local packages=(mmdebstrap openssh-client iproute2 iptables util-linux procps openssl python3)
+  local packages=(mmdebstrap openssh-client rsync iproute2 iptables util-linux procps openssl python3)
   [ "${1:-}" != sshd ] || packages+=(openssh-server)
   DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${packages[@]}"
 }

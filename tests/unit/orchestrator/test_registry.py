@@ -54,3 +54,10 @@ def test_a_missing_library_is_named_with_how_to_get_it(monkeypatch: pytest.Monke
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(AdapterUnavailableError, match="movers/posix needs toylib, which is not installed: pip install"):
         registry.load("movers", "posix")
+
+
+def test_a_mover_whose_program_is_missing_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No route is planned that cannot be gone."""
+    monkeypatch.setattr(registry.shutil, "which", lambda program: None if program == "rsync" else f"/bin/{program}")
+    assert {"posix", "tar", "scp"} <= registry.open_movers().keys()
+    assert "rsync" not in registry.open_movers()

@@ -1,0 +1,124 @@
+"""The program that is sent to sites: what it packs is tar, and what it unpacks may come from tar."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.movers._ssh import agent
+
+PROGRAM = Path(agent.__file__)
+
+
+def run(*arguments: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
+    """What the program said, run as at a site."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", PROGRAM, *arguments], input=stdin, capture_output=True, check=False
+    )
+
+
+def rows(*files: tuple[bytes, Path, int]) -> bytes:
+    """A list of files as the program reads it."""
+    listed = b"".join(b"%s\0%s\0%d\0" % (name, os.fsencode(path), offset) for name, path, offset in files)
+    return b"%d 0\n" % len(listed) + listed
+
+
+def test_it_is_written_in_a_python_that_old_clusters_have() -> None:
+    """3.6 came with the enterprise Linux of 2019, which clusters keep for ten years."""
+    tree = ast.parse(PROGRAM.read_text(encoding="utf-8"), feature_version=(3, 6))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert imported <= set(sys.stdlib_module_names)
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+
+
+@given(
+    name=st.binary(min_size=1, max_size=300).filter(lambda name: b"\0" not in name and not name.endswith(b"/")),
+    size=st.integers(0, 1 << 60),
+)
+def test_a_header_is_read_by_tar_as_it_was_meant(name: bytes, size: int) -> None:
+    """Long names and sizes from 8 GiB on too."""
+    stream = io.BytesIO(agent.header(name, size))
+    if len(name) > 100:
+        long_name = tarfile.TarInfo.frombuf(stream.read(512), "utf-8", "surrogateescape")
+        assert long_name.type == tarfile.GNUTYPE_LONGNAME
+        assert stream.read(len(name) + 1 + -(len(name) + 1) % 512)[: len(name)] == name
+    info = tarfile.TarInfo.frombuf(stream.read(512), "utf-8", "surrogateescape")
+    assert info.size == size
+    assert os.fsencode(info.name) == name[:100]
+    assert stream.read() == b""
+
+
+@given(size=st.integers(0, 1 << 60))
+def test_a_size_in_a_header_is_read_as_it_was_written(size: int) -> None:
+    """Octal or binary."""
+    assert agent.number_of(agent.header(b"name", size)[124:136]) == size
+
+
+def test_what_is_packed_is_an_archive(tmp_path: Path) -> None:
+    """GNU tar stands at the other end where there is no Python."""
+    contents = {b"small": b"x" * 1000, b"n" * 200: b"", b"large": os.urandom(3 << 20)}
+    for name, content in contents.items():
+        (tmp_path / os.fsdecode(name)).write_bytes(content)
+    packed = run("pack", stdin=rows(*((name, tmp_path / os.fsdecode(name), 0) for name in contents)))
+    assert packed.returncode == 0, packed.stderr
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        found = {os.fsencode(member.name): archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
+    assert found == contents
+
+
+def test_an_archive_of_tar_is_unpacked_and_hashed(tmp_path: Path) -> None:
+    """In whatever order it comes."""
+    contents = {"first": b"x" * 1000, "n" * 200: b"", "large": os.urandom(3 << 20)}
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, content in reversed(contents.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    files = [(os.fsencode(name), tmp_path / f"{number}.part", 0) for number, name in enumerate(contents)]
+    unpacked = run("unpack", "MARK", stdin=rows(*files) + archive.getvalue())
+    assert unpacked.returncode == 0, unpacked.stderr
+    said = [line.split() for line in unpacked.stdout.splitlines() if b" whole " in line]
+    for number, content in enumerate(contents.values()):
+        assert (tmp_path / f"{number}.part").read_bytes() == content
+        told = [b"MARK", b"whole", b"%d" % number, b"%d" % len(content), hashlib.sha256(content).hexdigest().encode()]
+        assert told in said
+
+
+def test_a_stream_that_ends_too_soon_is_no_success(tmp_path: Path) -> None:
+    """Its beginning is kept."""
+    (tmp_path / "source").write_bytes(os.urandom(3 << 20))
+    packed = run("pack", stdin=rows((b"0", tmp_path / "source", 0))).stdout
+    for size in (0, 100, 512, 2 << 20, len(packed) - 1024):
+        unpacked = run("unpack", "MARK", stdin=rows((b"0", tmp_path / "part", 0)) + packed[:size])
+        assert unpacked.returncode == agent.SHORT
+    assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+def test_a_file_that_shrinks_while_it_is_packed_keeps_the_stream_whole(tmp_path: Path) -> None:
+    """Its hash tells."""
+    (tmp_path / "source").write_bytes(b"12345")
+    packed = run("pack", stdin=rows((b"0", tmp_path / "source", 2))).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        assert archive.extractfile("0").read() == b"345"  # type: ignore[union-attr]
+
+
+def test_holes_arrive_as_holes(tmp_path: Path) -> None:
+    """A sparse image of 20 GB fills no disk."""
+    with (tmp_path / "source").open("wb") as file:
+        file.write(b"begin")
+        file.truncate(64 << 20)
+    packed = run("pack", stdin=rows((b"0", tmp_path / "source", 0))).stdout
+    run("unpack", "MARK", stdin=rows((b"0", tmp_path / "part", 0)) + packed)
+    assert (tmp_path / "part").stat().st_size == 64 << 20
+    assert (tmp_path / "part").stat().st_blocks * 512 < 8 << 20
+    assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
