@@ -192,7 +192,7 @@ class _Tally:
 
     def read(self, stream: Stream) -> None:
         """All that the unpacker says."""
-        for line in stream.consumer.stdout:
+        for line in stream.consumer.lines():
             if self.plan.unpacks:
                 self._take(line)
             elif line.startswith(b"/"):
@@ -200,14 +200,16 @@ class _Tally:
 
     def _take(self, line: bytes) -> None:
         """A line of the unpacker; a login shell may have said others."""
-        words = line.decode(errors="replace").split()
-        if words[:1] != [self.plan.mark]:
+        if not line.startswith(self.plan.mark.encode()):
             return
-        kind, number, size = words[1], int(words[2]), int(words[3])
+        _, kind, number, size, *digest = line.decode().split()
+        self._count(kind, int(number), int(size), *digest)
+
+    def _count(self, kind: str, number: int, size: int, sha256: str = "") -> None:
         arrived = size - self.plan.offsets[number]
         if kind == "whole":
             path = self.plan.files[number].partial_path
-            self.digests[path] = FileDigest(size_bytes=size, sha256=words[4])
+            self.digests[path] = FileDigest(size_bytes=size, sha256=sha256)
             self._add(arrived)
         else:
             self.growth.tell(self._lying + arrived)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from adapters.movers._ssh.sides import Side
 from metadata.errors import StagingError
@@ -27,7 +26,7 @@ def prepare(side: Side, files: Sequence[MoveFile]) -> Mapping[str, int]:
     A partial file longer than its source is no beginning of it and is emptied. Raises StagingError where a folder
     lies in the place of a file, and what `Side.run` raises.
     """
-    folders = listed(sorted({str(Path(file.partial_path).parent) for file in files}))
+    folders = listed(sorted({file.partial_path.rpartition("/")[0] or "/" for file in files}))
     paths = listed(file.partial_path for file in files)
     answer = side.run(_LOOK, str(len(folders)), stdin=folders + paths)
     present = _parse_sizes(side, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, cast
 
 # rsync and scp speak the user's language otherwise, and write numbers with commas.
 _ENVIRONMENT = {"LC_ALL": "C"}
@@ -38,6 +39,10 @@ class Program:
     def stdout(self) -> IO[bytes]:
         """What it says."""
         return _there(self._process.stdout)
+
+    def lines(self) -> Iterator[bytes]:
+        """What it says, line by line: a raw pipe would be read byte by byte for that."""
+        return iter(io.BufferedReader(cast("io.RawIOBase", self.stdout)))
 
     def feed(self, content: bytes, *, then_close: bool = True) -> None:
         """It reads `content`, while others read what it says."""

@@ -17,7 +17,7 @@ def follow(program: Program, side: Side, path: str, tell: Callable[[int], None])
     with running(side.argv(_SIZES, path)) as sizes:
         ender = threading.Thread(target=_end_with, args=(program, sizes), daemon=True)
         ender.start()
-        for line in sizes.stdout:
+        for line in sizes.lines():
             if line.strip().isdigit():
                 tell(int(line))
         return program.wait()
