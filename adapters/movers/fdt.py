@@ -28,6 +28,7 @@ _BUSY = "Address already in use"
 _UNREACHED = ("ConnectException", "Connection refused", "NoRouteToHost", "UnknownHost", "timed out")
 # The server tells so when its port is open.
 _READY = "READY"
+_WRITTEN = " STATUS: OK"
 # Blocks, because a file is as long as its last block from the beginning on.
 _LANDED = 'cd -- "$1" && stat -L --printf "%b %s\\n" -- *'
 
@@ -82,10 +83,16 @@ def _copy(request: MoveRequest, rest: Sequence[MoveFile], progress: Progress) ->
         argv = _client(request, server_end, folder)
         names = "".join(f"{path}\n" for path in sources)
         client = stack.enter_context(running(_shell(client_end), client_end.site, argv, given=names))
-        client.wait(_looking(server, gauge))
-        if client.exit_code != 0 or not gauge.is_full():
-            server.look()
+        writer = server if server_end is destination else client
+        client.wait(_looking(server, gauge), until=lambda: _all_written(writer, len(rest)))
+        server.look()
+        if not _all_written(writer, len(rest)) or not gauge.is_full():
             _explain(request, client, server)
+
+
+def _all_written(writer: Detached, files: int) -> bool:
+    """The receiving end says so of each file; both ends then rest for some seconds, which nobody needs."""
+    return writer.output.count(_WRITTEN) >= files
 
 
 def _roles(request: MoveRequest) -> tuple[Endpoint, Endpoint]:
