@@ -30,6 +30,7 @@ _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.01, 0.5
 # The program's working folder holds `input` (what it was given), `output`, and `code` when it has ended. `alive` is
 # touched by every look; two minutes without one end everything that runs here.
 _START = """\
+export LC_ALL=C
 d=$(mktemp -d "${TMPDIR:-/tmp}/convoy-XXXXXXXXXX") && cd "$d" && cat >input && : >alive && : >output || exit 1
 setsid /bin/sh -c '
 echo $$ >group.new && mv group.new group

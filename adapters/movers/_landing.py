@@ -75,4 +75,3 @@ def missing(shell: Shell, files: Sequence[MoveFile]) -> list[str]:
     script = 'xargs -0 -r -n 500 /bin/sh -c \'for f; do [ -f "$f" ] || printf "%s\\0" "$f"; done\' sh'
     answer = shell.run(("/bin/sh", "-c", script), stdin="\0".join(file.source_path for file in files), timeout_s=600.0)
     return [path for path in answer.stdout.split("\0") if path]
-

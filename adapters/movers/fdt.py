@@ -107,9 +107,7 @@ def _roles(request: MoveRequest) -> tuple[Endpoint, Endpoint]:
 
 
 @contextmanager
-def _server(
-    request: MoveRequest, end: Endpoint, client: Endpoint, tell: Callable[[], None]
-) -> Iterator[Detached]:
+def _server(request: MoveRequest, end: Endpoint, client: Endpoint, tell: Callable[[], None]) -> Iterator[Detached]:
     """A server that listens for this client alone, while the block lasts."""
     words = ["-S", "-p", str(int(_door(end)["port"])), "-f", _address(client, end)]
     if _door(end).get("data_port"):

@@ -16,7 +16,7 @@ from uuid import UUID
 import globus_sdk
 import platformdirs
 from globus_sdk.authorizers import GlobusAuthorizer
-from globus_sdk.scopes import GCSCollectionScopes, Scope, TransferScopes
+from globus_sdk.scopes import GCSCollectionScopes, TransferScopes
 from globus_sdk.token_storage import JSONTokenStorage
 
 from adapters.movers._detached import shell_of
@@ -117,13 +117,11 @@ class GlobusLogin:
     def _stored(self) -> Any:
         if not self._file.exists():
             return None
-        with JSONTokenStorage(self._file) as storage:
-            return storage.get_token_data_by_resource_server().get(_TRANSFER)
+        return JSONTokenStorage(self._file).get_token_data_by_resource_server().get(_TRANSFER)
 
     def _store(self, answer: globus_sdk.OAuthTokenResponse) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        with JSONTokenStorage(self._file) as storage:
-            storage.store_token_response(answer)
+        JSONTokenStorage(self._file).store_token_response(answer)
         self._file.chmod(0o600)
 
 
@@ -171,7 +169,7 @@ class GlobusMover:
         moved = 0
         while True:
             try:
-                task = client.get_task(task_id).data
+                task: Mapping[str, Any] = client.get_task(task_id).data
                 answered = time.monotonic()
             except globus_sdk.GlobusError as error:
                 if time.monotonic() - answered > _SILENCE_S or not _may_pass(error):
@@ -247,7 +245,9 @@ def _path(end: Endpoint, path: str) -> str:
     except UnicodeEncodeError as error:
         raise StagingError(f"{end.site}: Globus cannot say the name {path!r}", site=end.site) from error
     except ValueError as error:
-        raise StagingError(f"{end.site}: {path} lies outside {root}, all that Globus sees there", site=end.site) from error
+        raise StagingError(
+            f"{end.site}: {path} lies outside {root}, all that Globus sees there", site=end.site
+        ) from error
 
 
 def _check(task: Mapping[str, Any], request: MoveRequest) -> None:

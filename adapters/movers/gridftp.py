@@ -286,9 +286,7 @@ def _check_sources(request: MoveRequest, rest: Sequence[_Rest]) -> None:
 
 
 def _uses_ssh(request: MoveRequest, seat: _Seat) -> bool:
-    return any(
-        end is not seat.near and _security(end) == "sshftp" for end in (request.source, request.destination)
-    )
+    return any(end is not seat.near and _security(end) == "sshftp" for end in (request.source, request.destination))
 
 
 ADAPTER = GridFtpMover

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.runners.ssh import ADAPTER as SshRunner
+from adapters.runners.ssh import SshRunner
 from staging.ports import Capabilities, Direction, Endpoint, MoveFile, Mover, MoveRequest, MoveResult
 from tests.testbed.fixtures import Testbed, TestbedSite
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.movers.fdt import ADAPTER as FdtMover
+from adapters.movers.fdt import FdtMover
 from metadata.errors import NoSpaceError, NotFoundError, SiteUnavailableError, StagingError, TransferInterruptedError
 from staging.ports import MoveRequest
 from tests.integration.movers.conftest import ALICE, End, Ends, Way

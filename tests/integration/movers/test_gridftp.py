@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from adapters.movers.gridftp import ADAPTER as GridFtpMover
+from adapters.movers.gridftp import GridFtpMover
 from metadata.errors import (
     MiddlewareError,
     NoSpaceError,
@@ -258,7 +258,9 @@ def test_the_data_channel_is_guarded_as_the_door_says(
     assert way.destination.path("one.part").read_bytes() == BIG
 
 
-def test_without_a_shell_at_the_destination_files_arrive_but_nothing_is_resumed(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_shell_at_the_destination_files_arrive_but_nothing_is_resumed(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As at a data transfer node that offers nothing but GridFTP."""
     monkeypatch.setattr(shutil, "which", lambda _: None)
     source = ends.at("gra", door("gra", "anonymous"))

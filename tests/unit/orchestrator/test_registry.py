@@ -54,3 +54,23 @@ def test_a_missing_library_is_named_with_how_to_get_it(monkeypatch: pytest.Monke
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(AdapterUnavailableError, match="movers/posix needs toylib, which is not installed: pip install"):
         registry.load("movers", "posix")
+
+
+def test_a_mover_whose_program_or_library_is_missing_is_not_offered_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others are offered all the same."""
+    before = registry.open_movers()
+    programs = {program for mover in before.values() for program in mover.capabilities.needs}
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setitem(sys.modules, "globus_sdk", None)
+    monkeypatch.delitem(sys.modules, "adapters.movers.globus", raising=False)
+    after = registry.open_movers()
+    assert "posix" in after
+    assert "globus" not in after
+    assert not [name for name in after if before[name].capabilities.needs]
+    with pytest.raises(AdapterUnavailableError, match="pip install globus_sdk"):
+        registry.open_mover("globus")
+    for name in before.keys() - after.keys() - {"globus"}:
+        with pytest.raises(AdapterUnavailableError, match="|".join(programs)):
+            registry.open_mover(name)
