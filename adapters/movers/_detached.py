@@ -54,11 +54,13 @@ echo "$code $n"
 _STOP = """\
 cd -- "$1" 2>/dev/null || exit 0
 g=$(cat group)
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-  case $i in 1) kill -s TERM -- "-$g" ;; 10) kill -s KILL -- "-$g" ;; esac 2>/dev/null
-  kill -s 0 -- "-$g" 2>/dev/null || break
-  sleep 0.05
+i=0
+while [ "$i" -lt 100 ]; do
+  case $i in 0) kill -s "$2" -- "-$g" ;; 80) kill -s KILL -- "-$g" ;; esac 2>/dev/null
+  kill -s 0 -- "-$g" 2>/dev/null && [ ! -e code ] || break
+  i=$((i + 1)) && sleep 0.05
 done
+kill -s KILL -- "-$g" 2>/dev/null
 cd / && rm -rf -- "$1"
 """
 
@@ -158,17 +160,22 @@ class Detached:
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
             hear(self.look())
 
-    def stop(self) -> None:
+    def stop(self, signal: str) -> None:
         """It has ended, and nothing of it is left. A site that is silent now ends it by itself in two minutes."""
         with suppress(MiddlewareError):
-            self._shell.run(("/bin/sh", "-c", _STOP, "sh", self._folder))
+            self._shell.run(("/bin/sh", "-c", _STOP, "sh", self._folder, signal))
 
 
 @contextmanager
-def running(shell: Shell, site: str, argv: tuple[str, ...], *, given: str = "") -> Iterator[Detached]:
-    """The program while the block lasts, in a new folder, where the file `input` holds what was `given`."""
+def running(
+    shell: Shell, site: str, argv: tuple[str, ...], *, given: str = "", signal: str = "TERM"
+) -> Iterator[Detached]:
+    """The program while the block lasts, in a new folder, where the file `input` holds what was `given`.
+
+    `signal` has it end in good order; four seconds later it is killed.
+    """
     program = Detached(shell, site, ask(shell, site, ("/bin/sh", "-c", _START, "sh", *argv), stdin=given))
     try:
         yield program
     finally:
-        program.stop()
+        program.stop(signal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from adapters.movers._detached import ask, check_answer
 from metadata.errors import MiddlewareError
@@ -27,6 +28,15 @@ for size, path in zip(words[0::2], words[1::2]):
     os.close(file)
     print(kept)
 """
+_SUMS = """\
+import hashlib, sys
+words = sys.stdin.buffer.read().split(b"\\0")
+for begin, end, path in zip(words[0::3], words[1::3], words[2::3]):
+    with open(path, "rb") as file:
+        file.seek(int(begin))
+        print(hashlib.sha256(file.read(int(end) - int(begin))).hexdigest())
+"""
+_CUT = "xargs -0 -r -n 2 truncate -s"
 _LINK = """\
 d=$(mktemp -d "$HOME/.convoy-names-XXXXXXXXXX") && cd "$d" && printf %s "$d" &&
 xargs -0 -r -n 2 ln -s --
@@ -44,6 +54,35 @@ def settle(request: MoveRequest, shell: Shell) -> list[int]:
     answer = shell.run(("python3", "-c", _SETTLE), stdin=words, timeout_s=600.0)
     check_answer(site, answer)
     return [int(line) for line in answer.stdout.split()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Some bytes of a file, from `begin` to before `end`."""
+
+    file: MoveFile
+    begin: int
+    end: int
+
+
+def differing(request: MoveRequest, source: Shell | None, destination: Shell, spans: Sequence[Span]) -> list[Span]:
+    """Which spans hold other bytes at the destination; all of them where the source cannot be asked."""
+    if source is None or not spans:
+        return list(spans)
+    here = _sums(source, request.source.site, [(span, span.file.source_path) for span in spans])
+    there = _sums(destination, request.destination.site, [(span, span.file.partial_path) for span in spans])
+    return [span for span, one, other in zip(spans, here, there, strict=True) if one != other]
+
+
+def _sums(shell: Shell, site: str, spans: Sequence[tuple[Span, str]]) -> list[str]:
+    words = "\0".join(f"{span.begin}\0{span.end}\0{path}" for span, path in spans)
+    return ask(shell, site, ("python3", "-c", _SUMS), stdin=words, timeout_s=600.0).split()
+
+
+def cut(shell: Shell, site: str, spans: Sequence[Span]) -> None:
+    """The partial files end where the spans begin."""
+    words = "\0".join(f"{span.begin}\0{span.file.partial_path}" for span in spans)
+    ask(shell, site, ("/bin/sh", "-c", _CUT), stdin=words)
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from adapters.movers._detached import Detached, LocalShell, check_room, running, shell_of
-from adapters.movers._landing import missing, plain_names, settle, settled_when_broken
-from metadata.errors import NotFoundError, SiteUnavailableError, StagingError, TransferInterruptedError
+from adapters.movers._landing import Span, cut, differing, missing, plain_names, settle
+from metadata.errors import MiddlewareError, NotFoundError, SiteUnavailableError, StagingError, TransferInterruptedError
 from staging.ports import Capabilities, Direction, Endpoint, MoveFile, MoveRequest, MoveResult, Progress, Shell
 
 _PROGRAM = "globus-url-copy"
@@ -20,6 +20,9 @@ _OPTIONS = frozenset({"host", "port", "user", "security", "data_channel", "crede
 _PROTECTION = {"open": ("-nodcau",), "authenticated": (), "safe": ("-dcsafe",), "private": ("-dcpriv",)}
 _STALL_S = 60
 _CONCURRENT = 4
+_FIRST_BYTES = 4 << 20
+# At this one the program has the servers stop, and waits until they have; at others they write on for a while.
+_SIGNAL = "INT"
 # The program drops other letters from a name without a word, and reads no line of a list beyond a thousand bytes.
 _SAYABLE = re.compile(r"[\x20-\x7e]*")
 _URL_LENGTH = 480
@@ -56,25 +59,21 @@ class GridFtpMover:
         kept = settle(request, landing) if landing else [0] * len(request.files)
         present = sum(kept)
         progress(present)
-        rest = [_Rest(file=file, offset=here) for file, here in zip(request.files, kept, strict=True)]
-        rest = [one for one in rest if one.offset < one.file.size_bytes or one.file.size_bytes == 0]
-        if rest:
-            with settled_when_broken(request, landing):
-                _copy(request, rest, lambda moved: progress(present + moved))
-            progress(request.size_bytes)
-        return MoveResult(bytes_moved=request.size_bytes - present)
+        pairs = list(zip(request.files, kept, strict=True))
+        rest = [_rest(file, here) for file, here in pairs if here < file.size_bytes or file.size_bytes == 0]
+        if not rest:
+            return MoveResult(bytes_moved=0)
+        seat = _seat(request)
+        mended = _mend(request, seat, [Span(file=one.file, begin=0, end=one.begin) for one in rest if one.begin])
+        with _true_when_broken(request, seat, rest):
+            _copy(request, seat, rest, lambda moved: progress(present + moved))
+        progress(request.size_bytes)
+        return MoveResult(bytes_moved=request.size_bytes - present + mended)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rest:
+def _rest(file: MoveFile, present: int) -> Span:
     """What is still to be moved of a file."""
-
-    file: MoveFile
-    offset: int
-
-    @property
-    def size_bytes(self) -> int:
-        return self.file.size_bytes - self.offset
+    return Span(file=file, begin=present, end=file.size_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +87,60 @@ class _Seat:
     here: bool
 
 
-def _copy(request: MoveRequest, rest: Sequence[_Rest], progress: Progress) -> None:
-    seat = _seat(request)
+def _copy(request: MoveRequest, seat: _Seat, spans: Sequence[Span], progress: Progress) -> None:
     with ExitStack() as stack:
-        sources = stack.enter_context(_urls(seat, request.source, [one.file.source_path for one in rest]))
-        targets = stack.enter_context(_urls(seat, request.destination, [one.file.partial_path for one in rest]))
-        lines = [f'"{a}" "{b}" {one.offset},-1\n' for a, b, one in zip(sources, targets, rest, strict=True)]
-        argv = _arguments(request, seat, len(rest))
-        program = stack.enter_context(running(seat.shell, seat.site, argv, given="".join(lines)))
-        counter = _Counter(rest, concurrent=_concurrent(len(rest)))
-        program.wait(_telling(counter, progress))
+        sources = stack.enter_context(_urls(seat, request.source, [span.file.source_path for span in spans]))
+        targets = stack.enter_context(_urls(seat, request.destination, [span.file.partial_path for span in spans]))
+        lines = [_line(a, b, span) for a, b, span in zip(sources, targets, spans, strict=True)]
+        argv = _arguments(request, seat, len(spans))
+        program = stack.enter_context(running(seat.shell, seat.site, argv, given="".join(lines), signal=_SIGNAL))
+        program.wait(_telling(_Counter(spans, concurrent=_concurrent(len(spans))), progress))
         if program.exit_code != 0:
-            _explain(request, seat, program, rest)
+            _explain(request, seat, program, spans)
+
+
+def _line(source: str, target: str, span: Span) -> str:
+    """What the program is told of a span; the rest of a file goes to its end, wherever that is by now."""
+    length = -1 if span.end == span.file.size_bytes else span.end - span.begin
+    return f'"{source}" "{target}" {span.begin},{length}\n'
+
+
+def _mend(request: MoveRequest, seat: _Seat, begun: Sequence[Span]) -> int:
+    """The first block of each of these spans is right; how many bytes were sent for that.
+
+    A server that is cut off in the midst of a file may write a later block over the first one that it was sent (seen
+    with globus-gridftp-server 13.25, once in five cuts).
+    """
+    landing = shell_of(request.destination)
+    if landing is None:
+        return 0
+    firsts = [replace(span, end=min(span.end, span.begin + _FIRST_BYTES)) for span in begun]
+    wrong = differing(request, shell_of(request.source), landing, firsts)
+    if wrong:
+        _copy(request, seat, wrong, lambda _: None)
+    return sum(span.end - span.begin for span in wrong)
+
+
+@contextmanager
+def _true_when_broken(request: MoveRequest, seat: _Seat, rest: Sequence[Span]) -> Iterator[None]:
+    """When the block breaks off, only true beginnings are left at the partial paths."""
+    try:
+        yield
+    except BaseException:
+        landing = shell_of(request.destination)
+        if landing is not None:
+            with suppress(MiddlewareError):
+                kept = dict(zip(request.files, settle(request, landing), strict=True))
+                begun = [replace(span, end=kept[span.file]) for span in rest]
+                _mend_or_cut(request, seat, landing, [span for span in begun if span.begin < span.end])
+        raise
+
+
+def _mend_or_cut(request: MoveRequest, seat: _Seat, landing: Shell, begun: Sequence[Span]) -> None:
+    try:
+        _mend(request, seat, begun)
+    except MiddlewareError:
+        cut(landing, request.destination.site, begun)
 
 
 def _telling(counter: _Counter, progress: Progress) -> Callable[[str], None]:
@@ -214,8 +255,8 @@ def _credentials(request: MoveRequest, seat: _Seat) -> list[str]:
 class _Counter:
     """Reads in what the program writes how much has been moved."""
 
-    def __init__(self, rest: Sequence[_Rest], *, concurrent: int) -> None:
-        self._sizes = [one.size_bytes for one in rest]
+    def __init__(self, spans: Sequence[Span], *, concurrent: int) -> None:
+        self._sizes = [span.end - span.begin for span in spans]
         self._concurrent = concurrent
         self._started = 0
         self._finished_bytes = 0
@@ -243,12 +284,12 @@ class _Counter:
         self._moved = max(self._moved, min(moved, sum(self._sizes)))
 
 
-def _explain(request: MoveRequest, seat: _Seat, program: Detached, rest: Sequence[_Rest]) -> None:
+def _explain(request: MoveRequest, seat: _Seat, program: Detached, spans: Sequence[Span]) -> None:
     """The program's failure in our words."""
     said = _last_error(program.output)
     ends = f"{request.source.site} to {request.destination.site}"
     check_room(request.destination.site, said)
-    _check_sources(request, rest)
+    _check_sources(request, spans)
     words = "; ".join(said.splitlines()[-3:]) or f"{_PROGRAM} ended with {program.exit_code}"
     if any(word in said for word in _LOGIN):
         telling = next((line for line in said.splitlines() if "expired" in line), words)
@@ -277,9 +318,9 @@ def _last_error(output: str) -> str:
     return "\n".join(line for line in said if line.strip(" .") and line != "500 End.")
 
 
-def _check_sources(request: MoveRequest, rest: Sequence[_Rest]) -> None:
+def _check_sources(request: MoveRequest, spans: Sequence[Span]) -> None:
     shell = shell_of(request.source)
-    absent = missing(shell, [one.file for one in rest]) if shell else []
+    absent = missing(shell, [span.file for span in spans]) if shell else []
     if absent:
         site = request.source.site
         raise NotFoundError(f"{site}: there is no file {absent[0]} to copy", site=site)

@@ -210,3 +210,31 @@ def test_a_wrong_door_is_told(places: Places, door: dict[str, str], words: str) 
     with pytest.raises(StagingError, match=words) as caught:
         Way(mover=FdtMover(), source=source, destination=destination).move("one")
     assert caught.value.site == "grb"
+
+
+def test_fdt_runs_in_a_container(places: Places) -> None:
+    """As a site without Java has it. The image borrows the site's own Java and holds nothing else but the jar."""
+    source = places.at("gra")
+    java = "/usr/lib/jvm/java-21-openjdk-amd64/bin/java"
+    destination = places.at("grb", port=PORT, image="/home/alice/fdt-image", jar="/opt/fdt.jar", java=java)
+    assert destination.site
+    destination.site.execute("/bin/sh", "-c", MAKE_IMAGE)
+    try:
+        source.write("some/one", BIG)
+        Way(mover=FdtMover(), source=source, destination=destination).move("some/one")
+        assert destination.path("some/one.part").read_bytes() == BIG
+        assert nothing_runs(destination)
+    finally:
+        destination.site.execute("/bin/sh", "-c", DROP_IMAGE)
+
+
+MAKE_IMAGE = """
+set -e
+conf=/etc/apptainer/apptainer.conf image=/home/alice/fdt-image
+cp $conf $conf.before
+printf 'bind path = /usr\\nbind path = /etc/java-21-openjdk\\n' >>$conf
+mkdir -p $image/usr $image/etc/java-21-openjdk $image/opt $image/dev $image/proc $image/sys $image/tmp $image/home
+for name in bin lib lib64; do ln -sfn usr/$name $image/$name; done
+cp /home/alice/fdt.jar $image/opt/
+"""
+DROP_IMAGE = "mv /etc/apptainer/apptainer.conf.before /etc/apptainer/apptainer.conf; rm -rf /home/alice/fdt-image"

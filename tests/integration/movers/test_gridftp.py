@@ -125,6 +125,17 @@ def test_a_partial_file_with_holes_keeps_only_its_beginning(plain: Way) -> None:
     assert len(BIG) - (2 << 20) <= result.bytes_moved <= len(BIG) - (1 << 20)
 
 
+def test_a_first_block_that_a_cut_server_overwrote_is_mended(plain: Way) -> None:
+    """It writes a later block over the first of the session; only that is sent again."""
+    plain.source.write("one", BIG)
+    block = 256 << 10
+    present = BIG[block : 2 * block] + BIG[block : 5 << 19]
+    plain.destination.write("one.part", present)
+    result = plain.move("one")
+    assert plain.destination.path("one.part").read_bytes() == BIG
+    assert result.bytes_moved == len(BIG)
+
+
 @pytest.mark.parametrize("wrong", [BIG + b"too long", b"z" * (len(BIG) + 1)], ids=["too long", "other"])
 def test_a_partial_file_that_is_too_long_is_written_anew(plain: Way, wrong: bytes) -> None:
     """It is no beginning of this file."""
