@@ -18,7 +18,8 @@ responses = pytest.importorskip("responses", reason="the answers that Globus pub
 from globus_sdk.testing import get_response_set, load_response  # noqa: E402
 from globus_sdk.testing.data.transfer.task_list import TASK_LIST_DOC  # noqa: E402
 
-from adapters.movers.globus import GlobusLogin, GlobusMover  # noqa: E402
+from adapters.movers._globus.login import GlobusLogin  # noqa: E402
+from adapters.movers.globus import GlobusMover  # noqa: E402
 from metadata.errors import (  # noqa: E402
     InvalidInputError,
     MiddlewareError,
