@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -107,9 +108,21 @@ def open_storage(name: str, site: Site) -> Storage:
 
 
 def open_movers() -> dict[str, Mover]:
-    """Every mover that can be used on this machine: one whose programs are missing is not offered."""
-    classes = {name: load("movers", name) for name in sorted(_ours("movers"))}
-    return {name: kind() for name, kind in classes.items() if all(map(shutil.which, kind.capabilities.needs))}
+    """Every mover that can be used on this machine; `open_mover` says why another one cannot."""
+    movers = {}
+    for name in sorted(_ours("movers")):
+        with suppress(AdapterUnavailableError):
+            movers[name] = open_mover(name)
+    return movers
+
+
+def open_mover(name: str) -> Mover:
+    """The mover. Raises AdapterUnavailableError when it is unknown or needs what is not on this machine."""
+    mover: Mover = load("movers", name)()
+    missing = [program for program in mover.capabilities.needs if shutil.which(program) is None]
+    if missing:
+        raise AdapterUnavailableError(f"the adapter movers/{name} needs the program {missing[0]} on this machine")
+    return mover
 
 
 def settings_of(name: str, site: Site, options: dict[str, Any]) -> SiteSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 
 import pytest
@@ -56,8 +56,22 @@ def test_a_missing_library_is_named_with_how_to_get_it(monkeypatch: pytest.Monke
         registry.load("movers", "posix")
 
 
-def test_a_mover_whose_program_is_missing_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No route is planned that cannot be gone."""
-    monkeypatch.setattr(registry.shutil, "which", lambda program: None if program == "rsync" else f"/bin/{program}")
-    assert {"posix", "tar", "scp"} <= registry.open_movers().keys()
-    assert "rsync" not in registry.open_movers()
+def test_a_mover_whose_program_or_library_is_missing_is_not_offered_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others are offered all the same."""
+    before = registry.open_movers()
+    programs = {program for mover in before.values() for program in mover.capabilities.needs}
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "globus_sdk" else find_spec(name))
+    monkeypatch.delitem(sys.modules, "adapters.movers.globus", raising=False)
+    after = registry.open_movers()
+    assert "posix" in after
+    assert "globus" not in after
+    assert not [name for name in after if before[name].capabilities.needs]
+    with pytest.raises(AdapterUnavailableError, match="pip install globus_sdk"):
+        registry.open_mover("globus")
+    for name in before.keys() - after.keys() - {"globus"}:
+        with pytest.raises(AdapterUnavailableError, match="|".join(programs)):
+            registry.open_mover(name)

@@ -1,0 +1,56 @@
+"""Has files moved by the Globus Transfer service, between two of its collections.
+
+Tested against the answers that Globus publishes for its SDK, and never against the service itself.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from staging.ports import Capabilities, Direction, MoveRequest, MoveResult, Progress
+
+if TYPE_CHECKING:
+    from adapters.movers._globus.login import GlobusLogin
+
+if find_spec("globus_sdk") is None:
+    raise ModuleNotFoundError("No module named 'globus_sdk'", name="globus_sdk")
+
+_POLL_S = 2.0
+
+
+class GlobusMover:
+    """One Globus task for all files of a request, between two doors `globus`.
+
+    A door says `collection` (its UUID) and `path`, the folder of the site that the collection shows as its root (`/`
+    when it shows all). Globus encrypts on the way, chooses streams, compares checksums of its own and tries again by itself; files
+    that lie whole at the destination are not sent again.
+    """
+
+    capabilities = Capabilities(
+        schemes=frozenset({"globus"}),
+        directions=frozenset({Direction.PUSH, Direction.PULL, Direction.THIRD_PARTY}),
+        batches=True,
+        encrypted=True,
+    )
+
+    def __init__(self, *, login: GlobusLogin | None = None, poll_s: float = _POLL_S) -> None:
+        self._login = login
+        self._poll_s = poll_s
+
+    @property
+    def login(self) -> GlobusLogin:
+        """The login that is used; for those who log people in. Raises StagingError where no client is named."""
+        from adapters.movers._globus.login import GlobusLogin  # noqa: PLC0415 - the SDK takes a while to import
+
+        self._login = self._login or GlobusLogin.find()
+        return self._login
+
+    def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
+        """All bytes of every source lie at its partial path, as Globus says."""
+        from adapters.movers._globus import tasks  # noqa: PLC0415 - the SDK takes a while to import
+
+        return tasks.move(self.login, request, progress, poll_s=self._poll_s)
+
+
+ADAPTER = GlobusMover
