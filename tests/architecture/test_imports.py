@@ -99,7 +99,7 @@ print(*sorted(sys.modules))
 
 
 def test_a_run_imports_only_what_a_run_needs(tmp_path: Path) -> None:
-    """A run of a hundred tiny tasks takes half a second, and each of these would add a tenth of that or more."""
+    """For a small run the start is most of the time, and each of these would add a good part to it."""
     (tmp_path / "workflow.yaml").write_text('{name: small, steps: {a: {command: ["true"]}}}')
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path / "home"), str(tmp_path / "workflow.yaml")],

@@ -1,6 +1,8 @@
 """The command `convoy`.
 
-main.py         the command itself: global options, the groups of verbs
+__main__.py     the process: how it starts and ends
+main.py         the command itself: global options
+parts.py        which module below has which verbs: only the one that is asked for is imported
 verbs.py        what every verb has: a terminal, --json, --quiet, --verbose
 terminal.py     where words go
 faults.py       errors into messages and exit codes
@@ -11,7 +13,8 @@ completions.py  names for the shell
 starting.py     init, check, plan, schema          looking.py   ls, show, logs, report
 runs.py         run, resume, retry, cancel         datasets.py  data ...
 usecases.py     usecase ..., demo-data             sites.py     site ...
-jobs.py         job ...
+jobs.py         job ...                            images.py    image ...
+benchmarks.py   bench ...
 
 following.py    shows a run while it goes on: live.py on a terminal, plain.py elsewhere
 endings.py      how a run ended, in words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 # Imports make half a million objects and no garbage: to look for some meanwhile takes an eighth of the start.
@@ -20,11 +21,18 @@ def start() -> NoReturn:
     try:
         main()
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # All is closed and written down. To take half a million objects apart would only keep the shell waiting.
-    os._exit(code)
+        # All is closed and written down. To take half a million objects apart would only keep the shell waiting.
+        # Where nobody reads any more, or the disk is full, Python's own end tells of it.
+        with suppress(OSError):
+            _flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)
+        raise
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream:  # a shell may have closed it before the start
+            stream.flush()
 
 
 if __name__ == "__main__":
