@@ -17,7 +17,6 @@ from metadata.records import (
     AttributeValue,
     DatasetRecord,
     FileRecord,
-    LinkRate,
     Measurement,
     NewFile,
     ReplicaRecord,
@@ -29,7 +28,6 @@ __all__ = [
     "Catalogue",
     "DatasetRecord",
     "FileRecord",
-    "LinkRate",
     "Measurement",
     "NewFile",
     "ReplicaRecord",
@@ -130,8 +128,12 @@ class Catalogue:
 
     def replica_at(self, site: str, path: str) -> ReplicaRecord | None:
         """What is known to lie at this path of this site; None when nothing is."""
+        return self.replicas_at(site, [path]).get(path)
+
+    def replicas_at(self, site: str, paths: Iterable[str]) -> dict[str, ReplicaRecord]:
+        """The same for many paths; one of which nothing is known is absent."""
         with self._reading() as connection:
-            return replicas.at(connection, site=site, path=path)
+            return replicas.at(connection, site=site, paths=paths)
 
     def remove_replica(self, site: str, path: str) -> bool:
         """Forgets the copy at this path of this site, and touches no byte there; False when none was known."""
@@ -207,10 +209,10 @@ class Catalogue:
         with self._writing() as connection:
             measurements.add(connection, measurement)
 
-    def link_rates(self) -> dict[tuple[str, str], LinkRate]:
-        """(source site, destination site) -> its median rate over the newest 20 measurements."""
+    def measurements(self) -> list[Measurement]:
+        """The newest 40 measurements of each way (mover, direction, streams) over each link, the newest first."""
         with self._reading() as connection:
-            return measurements.rates(connection)
+            return measurements.recent(connection)
 
     def durations(self) -> dict[tuple[str, str, str], float]:
         """(run name, step name, site) -> median seconds of its newest 100 completed attempts."""

@@ -1,20 +1,16 @@
-"""The rows of link measurements: how fast data travelled between two sites."""
+"""The rows of link measurements: what transfers between two sites took."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from statistics import median
 
 from sqlalchemy import Connection, func, select
 
 from metadata.errors import InvalidInputError
-from metadata.records import LinkRate, Measurement
+from metadata.records import Measurement
 from metadata.tables import LINK_MEASUREMENTS
 
-_NEWEST = 20
-# Smaller files tell how long it takes to begin, not how fast the link is.
-_SMALLEST_BYTES = 1 << 20
+_NEWEST = 40
 
 
 def add(connection: Connection, measurement: Measurement) -> None:
@@ -26,16 +22,13 @@ def add(connection: Connection, measurement: Measurement) -> None:
     connection.execute(LINK_MEASUREMENTS.insert(), dataclasses.asdict(measurement))
 
 
-def rates(connection: Connection) -> dict[tuple[str, str], LinkRate]:
-    """(source site, destination site) -> the median rate of its newest 20 measurements of 1 MiB or more."""
-    pair = (LINK_MEASUREMENTS.c.source_site, LINK_MEASUREMENTS.c.destination_site)
+def recent(connection: Connection) -> list[Measurement]:
+    """The newest 40 measurements of each way over each link, the newest first."""
+    way = [LINK_MEASUREMENTS.c[name] for name in ("source_site", "destination_site", "mover", "direction", "streams")]
     newest_first = (LINK_MEASUREMENTS.c.measured_at.desc(), LINK_MEASUREMENTS.c.id.desc())
-    age = func.row_number().over(partition_by=pair, order_by=newest_first).label("age")
-    telling = LINK_MEASUREMENTS.c.size_bytes >= _SMALLEST_BYTES
-    numbered = select(*pair, LINK_MEASUREMENTS.c.size_bytes, LINK_MEASUREMENTS.c.seconds, age).where(telling).subquery()
-    seen: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-    for source, destination, size_bytes, seconds, _ in connection.execute(
-        select(numbered).where(numbered.c.age <= _NEWEST)
-    ):
-        seen[source, destination].append(size_bytes / seconds)
-    return {link: LinkRate(bytes_per_s=median(found), count=len(found)) for link, found in seen.items()}
+    age = func.row_number().over(partition_by=way, order_by=newest_first).label("age")
+    columns = [LINK_MEASUREMENTS.c[field.name] for field in dataclasses.fields(Measurement)]
+    numbered = select(*columns, age).subquery()
+    newest = select(numbered).where(numbered.c.age <= _NEWEST).order_by(numbered.c.measured_at.desc(), numbered.c.age)
+    rows = connection.execute(newest).mappings()
+    return [Measurement(**{key: value for key, value in row.items() if key != "age"}) for row in rows]

@@ -86,13 +86,3 @@ class Measurement:
     files: int = 1
     measured_at: float
     """Seconds since the epoch, UTC."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkRate:
-    """How fast a link was lately."""
-
-    bytes_per_s: float
-    """The median of the newest measurements."""
-    count: int
-    """How many measurements that is."""

@@ -38,8 +38,10 @@ def remove(connection: Connection, *, site: str, path: str) -> bool:
     return connection.execute(statement).rowcount > 0
 
 
-def at(connection: Connection, *, site: str, path: str) -> ReplicaRecord | None:
-    """What is known to lie at this path; None when nothing is."""
-    statement = select(*_COLUMNS).where(REPLICAS.c.site == site, REPLICAS.c.path == path)
-    row = connection.execute(statement).mappings().first()
-    return ReplicaRecord(**row) if row else None
+def at(connection: Connection, *, site: str, paths: Iterable[str]) -> dict[str, ReplicaRecord]:
+    """What is known to lie at these paths; one of which nothing is known is absent."""
+    found: dict[str, ReplicaRecord] = {}
+    for chunk in chunks(paths):
+        statement = select(*_COLUMNS).where(REPLICAS.c.site == site, REPLICAS.c.path.in_(chunk))
+        found |= {row["path"]: ReplicaRecord(**row) for row in connection.execute(statement).mappings()}
+    return found

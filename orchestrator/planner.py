@@ -21,10 +21,10 @@ from orchestrator.plans import (
     Prediction,
     result_policy,
 )
-from orchestrator.quantities import shown_duration, shown_size
+from orchestrator.quantities import shown_duration, shown_rate, shown_size
 from orchestrator.sites import Site
 from orchestrator.workflows import FileType, Placement, Resources
-from staging.routes import Route, Routes
+from staging.routes import Route, Routes, explained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,9 +244,9 @@ def _transfer(step: str, datum: _Datum, destination: str, knowledge: Knowledge) 
     """The quickest way for a datum to a site; None when it is there. Raises StagingError when it lies nowhere."""
     if destination in datum.sites | datum.brought:
         return None
-    routes = _routes(datum, destination, knowledge)
-    source = min(routes, key=lambda name: routes[name].seconds)
-    route = routes[source]
+    ranked = _ranked(datum, destination, knowledge)
+    source = min(ranked, key=lambda name: ranked[name][0].seconds)
+    route = ranked[source][0]
     return PlannedTransfer(
         step=step,
         what=datum.what,
@@ -259,18 +259,20 @@ def _transfer(step: str, datum: _Datum, destination: str, knowledge: Knowledge) 
         streams=route.way.streams,
         credential=str(route.way.credential),
         seconds=route.seconds,
-        reason=route.reason,
+        low_s=route.prediction.low_s if route.measured else None,
+        high_s=route.prediction.high_s if route.measured else None,
+        reason=f"{shown_rate(route.bytes_per_s)}, {explained(ranked[source])}",
     )
 
 
-def _routes(datum: _Datum, destination: str, knowledge: Knowledge) -> dict[str, Route]:
-    """The best way from each site that has the datum. Raises StagingError when there is none from any."""
-    routes: dict[str, Route] = {}
+def _ranked(datum: _Datum, destination: str, knowledge: Knowledge) -> dict[str, list[Route]]:
+    """The ways from each site that has the datum, best first. Raises StagingError when there is none from any."""
+    routes: dict[str, list[Route]] = {}
     size, files = datum.size_bytes or 0, datum.files or 1
     trouble = f"{datum.what} lies at no site that is known; add it again with: convoy data add"
     for source in sorted(datum.sites):
         try:
-            routes[source] = knowledge.routes.ranked(source, destination, size_bytes=size, files=files)[0]
+            routes[source] = knowledge.routes.ranked(source, destination, size_bytes=size, files=files)
         except StagingError as error:
             trouble = error.message
     if not routes:

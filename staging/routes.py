@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from metadata.errors import StagingError
+from staging.links import Cost, LinkHistory, Pair, Prediction
 from staging.ports import Capabilities, Credential, Direction, Endpoint, Mover, first_door
 
 DEFAULT_RATE_BYTES_PER_S = 12.5e6
 """100 Mbit/s: what is assumed of a link that nobody measured or declared."""
 
-START_COST_S = 0.05
-"""What any transfer costs before its first byte moves."""
-
 STREAMS = (1, 4, 8)
 """How many parallel streams are tried of movers that have them."""
+
+PROBES = 3
+"""How often a way is tried on purpose."""
+PROBE_BYTES = 64 << 20
+"""Only transfers of this size or less are given to a way to try it."""
+_HOPELESS = 2.0
+"""A way that takes this much longer than the best one is tried no further."""
+_UNTRIED = 1.25
+"""What is expected of a way that nobody has tried is taken with that much salt."""
+_START_S = 0.05
+_FILE_S, _BATCHED_FILE_S = 0.02, 0.002
+"""What a file is believed to cost before anything was measured; less for movers made for many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +52,6 @@ ANY_WAY = LinkRules()
 """Nothing is asked of the link."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """How fast a link is, and how that is known."""
-
-    bytes_per_s: float
-    basis: str
-
-
 @dataclass(frozen=True, kw_only=True, order=True)
 class Way:
     """How bytes go from one site to another."""
@@ -73,9 +75,20 @@ class Route:
     """A way, and what is expected of it."""
 
     way: Way
-    seconds: float
-    reason: str
+    prediction: Prediction
+    bytes_per_s: float
+    """What it reaches with large files."""
+    basis: str
     """What that rests on, for people."""
+    measured: int = 0
+    """How many transfers it rests on."""
+    trial: bool = False
+    """True when it goes first to see what it is worth."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it will take."""
+        return self.prediction.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,35 +97,76 @@ class Routes:
 
     endpoints: Mapping[str, Endpoint]
     movers: Mapping[str, Capabilities]
-    rules: Mapping[tuple[str, str], LinkRules] = field(default_factory=dict)
-    measured: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
-    declared: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    rules: Mapping[Pair, LinkRules] = field(default_factory=dict)
+    declared: Mapping[Pair, float] = field(default_factory=dict)
+    """Bytes a second, as the site file says."""
+    history: LinkHistory = field(default_factory=LinkHistory)
+    _known_ways: dict[Pair, list[Way]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def rules_of(self, source: str, destination: str) -> LinkRules:
         """What transfers from one site to another have to keep to."""
         return self.rules.get((source, destination), ANY_WAY)
 
-    def ranked(self, source: str, destination: str, *, size_bytes: int, files: int = 1) -> list[Route]:
-        """Every way from one site to another, the quickest first. Raises StagingError when there is none."""
-        rules = self.rules_of(source, destination)
-        found = ways(self.endpoints[source], self.endpoints[destination], self.movers, rules)
-        rate = link_rate((source, destination), measured=self.measured, declared=self.declared)
-        seconds = size_bytes / rate.bytes_per_s + START_COST_S * files
-        return [Route(way=way, seconds=seconds, reason=rate.basis) for way in found]
+    def ranked(
+        self, source: str, destination: str, *, size_bytes: int, files: int = 1, explore: bool = False
+    ) -> list[Route]:
+        """Every way from one site to another, the quickest first. Raises StagingError when there is none.
 
+        Args:
+            source: A site.
+            destination: Another one.
+            size_bytes: What shall be moved.
+            files: In how many files.
+            explore: Whether a way of which too little is known may go first, to learn of it.
+        """
+        routes = [self._route((source, destination), way, size_bytes, files) for way in self._ways(source, destination)]
+        # Sorting is stable: among equals the likeliest to be good stays in front.
+        ranked = sorted(routes, key=lambda route: route.seconds * (1 if route.measured else _UNTRIED))
+        fixed = self.rules_of(source, destination).mover is not None
+        if explore and not fixed and size_bytes <= PROBE_BYTES and len(ranked) > 1:
+            ranked = self._with_trial_first(ranked, routes)
+        return ranked
 
-def link_rate(
-    pair: tuple[str, str],
-    *,
-    measured: Mapping[tuple[str, str], Rate],
-    declared: Mapping[tuple[str, str], float],
-) -> Rate:
-    """What is known of a link: measured before declared before assumed."""
-    if pair in measured:
-        return measured[pair]
-    if pair in declared:
-        return Rate(bytes_per_s=declared[pair], basis="declared in the site file")
-    return Rate(bytes_per_s=DEFAULT_RATE_BYTES_PER_S, basis="assumed")
+    def _ways(self, source: str, destination: str) -> list[Way]:
+        """They follow from what does not change while the routes live."""
+        pair = (source, destination)
+        if pair not in self._known_ways:
+            rules = self.rules_of(source, destination)
+            self._known_ways[pair] = ways(self.endpoints[source], self.endpoints[destination], self.movers, rules)
+        return self._known_ways[pair]
+
+    def _route(self, pair: Pair, way: Way, size_bytes: int, files: int) -> Route:
+        rate, basis = self._believed_rate(pair)
+        per_file = _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
+        prior = Cost(start_s=_START_S, per_file_s=per_file, bytes_per_s=rate)
+        model = self.history.model(pair, (way.mover, str(way.direction), way.streams), prior)
+        if model.samples:
+            basis = "measured once" if len(model.samples) == 1 else f"measured {len(model.samples)} times"
+        return Route(
+            way=way,
+            prediction=model.predict(size_bytes, files),
+            bytes_per_s=model.cost.bytes_per_s,
+            basis=basis,
+            measured=model.telling(size_bytes),
+        )
+
+    def _believed_rate(self, pair: Pair) -> tuple[float, str]:
+        """What a way reaches that nobody tried: what others reached, or what the operator says, if that is more."""
+        reached = self.history.rate(pair)
+        known = [(reached, "as other ways reached")] if reached else []
+        if pair in self.declared:
+            known.append((self.declared[pair], "declared in the site file"))
+        return max(known, default=(DEFAULT_RATE_BYTES_PER_S, "assumed"))
+
+    def _with_trial_first(self, ranked: list[Route], by_merit: Sequence[Route]) -> list[Route]:
+        """A way that was tried too seldom comes first; one that was tried and is hopeless is left where it is."""
+        best = min((route.seconds for route in ranked if route.measured), default=float("inf"))
+        for route in sorted(by_merit, key=lambda route: route.measured):
+            if route.measured >= PROBES or (route.measured and route.seconds > _HOPELESS * best):
+                continue
+            trial = replace(route, basis=f"tried to learn of it ({route.measured + 1} of {PROBES})", trial=True)
+            return [trial, *(other for other in ranked if other is not route)]
+        return ranked
 
 
 def capabilities_of(movers: Mapping[str, Mover]) -> dict[str, Capabilities]:
@@ -179,3 +233,12 @@ def _merit(way: Way, can: Capabilities) -> tuple[bool, bool, bool, bool, bool]:
 
 def _shown_doors(endpoint: Endpoint) -> str:
     return ", ".join(endpoint.doors)
+
+
+def explained(ranked: Sequence[Route]) -> str:
+    """Why the first of some ways goes first, for people."""
+    best = ranked[0]
+    other = next((route for route in ranked[1:] if route.measured), None)
+    if best.measured and other:
+        return f"{best.basis}; by {other.way} it would take {other.seconds:.3g} s"
+    return best.basis

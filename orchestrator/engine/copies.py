@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from metadata.records import ReplicaRecord
 from orchestrator.engine.context import Context
+from staging.manifest import is_same
 from staging.ports import FileStat, Storage
 
 
@@ -41,7 +42,7 @@ def _trusted_at(storage: Storage, copies: list[ReplicaRecord]) -> set[ReplicaRec
 
 
 def looks_unchanged(copy: ReplicaRecord, facts: FileStat) -> bool:
-    """Size, time and number are as when it was hashed; a copy without a time is taken at its word."""
-    if facts.size_bytes != copy.size_bytes or copy.modified_ns not in (None, facts.modified_ns):
-        return False
-    return copy.inode in (None, facts.inode)
+    """Size, time and inode are as when it was hashed; a copy without a time is taken at its word."""
+    if copy.modified_ns is None:
+        return copy.size_bytes == facts.size_bytes
+    return is_same(copy, facts)

@@ -34,6 +34,7 @@ class Needs:
         self._queue = queue
         self._present: dict[_Place, str] = {}
         """Path of content that was seen at a site."""
+        self._routes: dict[tuple[str, str, int], Route] = {}
         self.waiting: dict[_Place, list[tuple[LiveStep, LiveTask]]] = defaultdict(list)
         """Tasks that wait for content at a site."""
         for transfer in run.transfers.values():
@@ -80,6 +81,7 @@ class Needs:
 
     def _look_at(self, fresh: list[tuple[LiveStep, LiveTask]], page: Page) -> None:
         """Finds what each task lacks and orders it, as far as the page has room."""
+        self._routes = {}
         self._look_for({(file["sha256"], step.plan.site) for step, task in fresh for file in step.needs(task)})
         some, room = [], _ORDERED_AT_ONCE
         for step, task in fresh:
@@ -157,7 +159,11 @@ class Needs:
         return transfer
 
     def _best(self, source: str, destination: str, size_bytes: int) -> Route:
-        return self._context.routes.ranked(source, destination, size_bytes=size_bytes)[0]
+        """The same for files of about the same size: of ten thousand, few differ."""
+        key = (source, destination, size_bytes.bit_length())
+        if key not in self._routes:
+            self._routes[key] = self._context.routes.ranked(source, destination, size_bytes=size_bytes)[0]
+        return self._routes[key]
 
     def _reset(self, transfer: LiveTransfer, page: Page) -> None:
         transfer.state, transfer.attempts, transfer.not_before = JobState.NEW, 0, 0.0

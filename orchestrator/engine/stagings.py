@@ -137,7 +137,9 @@ class Stagings:
         """The quickest first; one that broke off again and again makes room for the next."""
         if batch.pair[0] == batch.pair[1]:
             return []
-        routes = self._context.routes.ranked(*batch.pair, size_bytes=batch.size_bytes, files=len(batch.transfers))
+        routes = self._context.routes.ranked(
+            *batch.pair, size_bytes=batch.size_bytes, files=len(batch.transfers), explore=True
+        )
         ways = [route.way for route in routes]
         turn = (batch.transfers[0].attempts - 1) // _TRIES_A_WAY % len(ways)
         return ways[turn:] + ways[:turn]
@@ -186,13 +188,13 @@ class Stagings:
 
     def _measure(self, pair: Pair, trip: Trip, now: float) -> None:
         if trip.bytes_moved > 0:
-            self._context.catalogue.add_measurement(
-                Measurement(
-                    source_site=pair[0], destination_site=pair[1], mover=trip.way.mover,
-                    direction=str(trip.way.direction), streams=trip.way.streams, files=trip.files,
-                    size_bytes=trip.bytes_moved, seconds=max(trip.seconds, 1e-6), measured_at=now,
-                )
+            measurement = Measurement(
+                source_site=pair[0], destination_site=pair[1], mover=trip.way.mover,
+                direction=str(trip.way.direction), streams=trip.way.streams, files=trip.files,
+                size_bytes=trip.bytes_moved, seconds=max(trip.seconds, 1e-6), measured_at=now,
             )  # fmt: skip
+            self._context.catalogue.add_measurement(measurement)
+            self._context.routes.history.note(measurement)
 
     def _broke_off(self, transfer: LiveTransfer, error: MiddlewareError, page: Page) -> None:
         if self._stopping.is_set():

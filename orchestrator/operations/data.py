@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Literal
 from metadata.errors import IntegrityError, InvalidInputError, MiddlewareError, NotFoundError, StagingError
 from metadata.policy import Policy
 from metadata.records import AttributeValue, DatasetRecord, FileRecord, NewFile, ReplicaRecord
-from orchestrator.operations.inputs import digest_of, local_files
+from orchestrator.operations.inputs import digests_at, local_files
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import HERE
 from staging.locations import DatasetName, Location, is_dataset, parse_dataset
+from staging.manifest import unheard
 from staging.ports import FileDigest
 from staging.transfers import Order
 
@@ -78,13 +78,12 @@ def add_data(
         ConflictError: The dataset has another file of that name already.
     """
     found = _found_here(paths) if site == HERE else _found_at(workspace, site, paths)
-    total = len(found)
-    new_files = []
-    for done, (name, path) in enumerate(found):
-        if progress:
-            progress(name, done, total)
-        digest = digest_of(workspace, Path(path)) if site == HERE else _digest_at(workspace, site, path)
-        new_files.append(NewFile(path=name, size_bytes=digest.size_bytes, sha256=digest.sha256))
+    names = {path: name for name, path in found}
+    told = (lambda path, done, total: progress(names[path], done, total)) if progress else unheard
+    digests = digests_at(workspace, site, list(names), told=told)
+    new_files = [
+        NewFile(path=name, size_bytes=digests[path].size_bytes, sha256=digests[path].sha256) for name, path in found
+    ]
     workspace.catalogue.add_files(dataset, new_files, description=description, policy=policy)
     if attributes:
         workspace.catalogue.set_attributes(dataset, dict(attributes))
@@ -113,21 +112,6 @@ def _found_at(workspace: Workspace, site: str, paths: Sequence[str]) -> list[tup
         single = len(names) == 1 and storage.stat(f"{path}/{names[0]}") is None
         found += [(name, path if single else f"{path.rstrip('/')}/{name}") for name in names]
     return found
-
-
-def _digest_at(workspace: Workspace, site: str, path: str) -> FileDigest:
-    storage = workspace.storages[site]
-    facts, digest = storage.stat(path), storage.digest(path)
-    replica = ReplicaRecord(
-        sha256=digest.sha256,
-        size_bytes=digest.size_bytes,
-        site=site,
-        path=path,
-        modified_ns=facts.modified_ns if facts else None,
-        verified_at=time.time(),
-    )
-    workspace.catalogue.add_replicas([replica])
-    return digest
 
 
 def list_data(workspace: Workspace, pattern: str | None = None) -> list[DatasetRecord]:

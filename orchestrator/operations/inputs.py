@@ -16,6 +16,7 @@ from orchestrator.plans import PlannedFile
 from orchestrator.settings import HERE
 from orchestrator.workflows import FileType, Workflow, WorkflowInput
 from staging.locations import is_dataset, parse_dataset
+from staging.manifest import Told, digested, is_same, unheard
 from staging.ports import FileDigest
 
 LOOSE_FILES = "loose-files"
@@ -85,7 +86,8 @@ def _planned(record: FileRecord, origin: str) -> PlannedFile:
 
 def _from_disk(workspace: Workspace, text: str) -> list[PlannedFile]:
     paths = local_files(text)
-    digests = [digest_of(workspace, path) for path in paths]
+    found = digests_at(workspace, HERE, [str(path) for path in paths])
+    digests = [found[str(path)] for path in paths]
     files = [
         NewFile(path=f"{digest.sha256[:12]}/{path.name}", size_bytes=digest.size_bytes, sha256=digest.sha256)
         for path, digest in zip(paths, digests, strict=True)
@@ -116,23 +118,30 @@ def local_files(text: str) -> list[Path]:
     return files
 
 
-def digest_of(workspace: Workspace, path: Path) -> FileDigest:
-    """A local file's digest, and its copy noted. A file that did not change since it was hashed is not read again."""
-    storage = workspace.storages[HERE]
-    facts = storage.stat(str(path))
-    if facts is None:
-        raise NotFoundError(f"there is no file {path}")
-    known = workspace.catalogue.replica_at(HERE, str(path))
-    if known and (known.size_bytes, known.modified_ns) == (facts.size_bytes, facts.modified_ns):
-        return FileDigest(size_bytes=known.size_bytes, sha256=known.sha256)
-    digest = storage.digest(str(path))
-    workspace.catalogue.add_replicas([
+def digests_at(workspace: Workspace, site: str, paths: Sequence[str], *, told: Told = unheard) -> dict[str, FileDigest]:
+    """The digests of files at a site, and their copies noted. What did not change since the last time is not read.
+
+    Raises NotFoundError, or IntegrityError for a file that changes while it is read.
+    """
+    known: dict[str, ReplicaRecord] = {}
+
+    def look_up(wanted: Sequence[str]) -> dict[str, ReplicaRecord]:
+        known.update(workspace.catalogue.replicas_at(site, wanted))
+        return known
+
+    found = digested(workspace.storages[site], paths, known=look_up, told=told)
+    now = time.time()
+    fresh = [
         ReplicaRecord(
-            sha256=digest.sha256, size_bytes=digest.size_bytes, site=HERE, path=str(path),
-            modified_ns=facts.modified_ns, verified_at=time.time(),
+            sha256=digest.sha256, size_bytes=digest.size_bytes, site=site, path=path,
+            modified_ns=facts.modified_ns, inode=facts.inode, verified_at=now,
         )
-    ])  # fmt: skip
-    return digest
+        for path, (facts, digest) in found.items()
+        if path not in known or not is_same(known[path], facts)
+    ]  # fmt: skip
+    if fresh:
+        workspace.catalogue.add_replicas(fresh)
+    return {path: digest for path, (_, digest) in found.items()}
 
 
 def check_unchanged(workspace: Workspace, records: Sequence[FileRecord]) -> None:

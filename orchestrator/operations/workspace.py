@@ -18,8 +18,9 @@ from orchestrator.ports import SiteSettings
 from orchestrator.registry import load, open_movers, open_storage
 from orchestrator.settings import HERE, Settings, find_settings
 from orchestrator.sites import Site, SiteFile, Slots, load_sites
+from staging.links import LinkHistory
 from staging.ports import Mover, Storage
-from staging.routes import Rate, Routes, capabilities_of
+from staging.routes import Routes, capabilities_of
 from staging.transfers import Carrier
 
 if TYPE_CHECKING:
@@ -105,21 +106,11 @@ class Workspace:
             endpoints={name: storage.endpoint for name, storage in self.storages.items()},
             movers=capabilities_of(self.movers),
             rules=self.site_file.link_rules(),
-            measured=self._measured_rates(),
             declared=self.site_file.declared_rates(),
+            history=LinkHistory.of(self.catalogue.measurements()),
         )
 
     @property
     def carrier(self) -> Carrier:
         """What brings content from one place to another."""
         return Carrier(storages=self.storages, movers=self.movers, routes=self.routes)
-
-    def _measured_rates(self) -> dict[tuple[str, str], Rate]:
-        """What earlier transfers told about links."""
-        return {
-            pair: Rate(
-                bytes_per_s=rate.bytes_per_s,
-                basis=f"measured {rate.count} times" if rate.count > 1 else "measured once",
-            )
-            for pair, rate in self.catalogue.link_rates().items()
-        }

@@ -395,17 +395,19 @@ def _values(files) -> list:
 
 
 class PastTests:
-    def test_a_links_rate_is_the_median_of_its_newest_twenty(self, catalogue: Catalogue):
-        for i in reversed(range(30)):
-            catalogue.add_measurement(_measurement(seconds=1.0 if i < 15 else 10.0, measured_at=float(i)))
-        catalogue.add_measurement(_measurement(source_site="lrz", destination_site="agh", measured_at=1.0))
-        rates = catalogue.link_rates()
-        assert (rates["agh", "lrz"].bytes_per_s, rates["agh", "lrz"].count) == (MANY_BYTES / 10, 20)
-        assert (rates["lrz", "agh"].bytes_per_s, rates["lrz", "agh"].count) == (MANY_BYTES, 1)
-
-    def test_small_files_tell_no_rate(self, catalogue: Catalogue):
-        catalogue.add_measurement(_measurement(size_bytes=1000))
-        assert catalogue.link_rates() == {}
+    def test_the_newest_forty_measurements_of_each_way_are_told(self, catalogue: Catalogue):
+        for i in reversed(range(50)):
+            catalogue.add_measurement(_measurement(measured_at=float(i)))
+        others = [
+            _measurement(source_site="lrz", destination_site="agh", measured_at=100.0),
+            _measurement(streams=4, files=7, measured_at=101.0),
+            _measurement(direction="pull", measured_at=102.0),
+        ]
+        for measurement in others:
+            catalogue.add_measurement(measurement)
+        found = catalogue.measurements()
+        assert found[:3] == others[::-1]
+        assert [row.measured_at for row in found[3:]] == [float(i) for i in range(49, 9, -1)]
 
     @pytest.mark.parametrize("fields", [{"seconds": 0.0}, {"seconds": -1.0}, {"size_bytes": 0}])
     def test_a_measurement_without_bytes_or_time_is_refused(self, catalogue: Catalogue, fields):
@@ -422,7 +424,7 @@ class PastTests:
         assert catalogue.output_sizes() == {("camnet", "extract"): {"patches": 150.0, "log": 1.0}}
 
     def test_nothing_is_known_of_the_past_at_first(self, catalogue: Catalogue):
-        assert (catalogue.link_rates(), catalogue.durations(), catalogue.output_sizes()) == ({}, {}, {})
+        assert (catalogue.measurements(), catalogue.durations(), catalogue.output_sizes()) == ([], {}, {})
 
 
 MANY_BYTES = 10 << 20

@@ -87,7 +87,7 @@ def knowledge(sites: Mapping[str, Site], **facts: Any) -> Knowledge:
     routes = Routes(
         endpoints={name: Endpoint(site=name, doors={"file": {}}) for name in places},
         movers={"posix": Capabilities(schemes=frozenset({"file"}), directions=frozenset({Direction.LOCAL}))},
-        **{name: facts.pop(name) for name in ("measured", "declared") if name in facts},
+        **{name: facts.pop(name) for name in ("declared", "history") if name in facts},
     )
     return Knowledge(sites=sites, routes=routes, **facts)
 

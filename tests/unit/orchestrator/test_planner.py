@@ -10,14 +10,20 @@ from hypothesis import strategies as st
 
 from metadata.errors import PlanningError, PolicyError
 from metadata.policy import Policy
+from metadata.records import Measurement
 from orchestrator.planner import Knowledge
 from orchestrator.plans import Plan
+from staging.links import LinkHistory
 from staging.ports import Capabilities, Direction, Endpoint
-from staging.routes import DEFAULT_RATE_BYTES_PER_S, Rate
+from staging.routes import DEFAULT_RATE_BYTES_PER_S
 from tests.unit.orchestrator.builders import file, knowledge, plan_of, site
 
 GIGABYTE = 10**9
 SLIDE = file("slide.tif", GIGABYTE)
+MEASURED = Measurement(
+    source_site="agh", destination_site="lrz", mover="posix", direction="local", size_bytes=GIGABYTE, seconds=5.0,
+    measured_at=0.0,
+)  # fmt: skip
 ONE = "inputs: {s: dataset://d}\nsteps: {look: {command: x, in: {s: inputs.s}, outputs: {o: o}}}"
 AT_AGH = {SLIDE.sha256: frozenset({"agh"})}
 SITES = {"agh": site(), "lrz": site(speed=2.0, labels=["gpu"])}
@@ -61,7 +67,7 @@ def test_the_size_of_the_data_decides_as_well() -> None:
     [
         ({}, GIGABYTE / DEFAULT_RATE_BYTES_PER_S, "assumed"),
         ({"declared": {("agh", "lrz"): 1e8}}, 10.0, "declared in the site file"),
-        ({"declared": {("agh", "lrz"): 1e8}, "measured": {("agh", "lrz"): Rate(bytes_per_s=2e8, basis="measured 3 times")}}, 5.0, "measured 3 times"),
+        ({"declared": {("agh", "lrz"): 1e8}, "history": LinkHistory.of([MEASURED] * 3)}, 5.0, "measured 3 times"),
         ({"declared": {("lrz", "agh"): 1e8}}, GIGABYTE / DEFAULT_RATE_BYTES_PER_S, "assumed"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metadata.errors import InvalidInputError, StagingError
+from metadata.records import Measurement
+from staging.links import Cost, LinkHistory
 from staging.locations import DatasetName, is_dataset, parse_dataset
 from staging.ports import Capabilities, Credential, Direction, Endpoint
-from staging.routes import LinkRules, Rate, Routes, Way, link_rate, ways
+from staging.routes import PROBE_BYTES, PROBES, LinkRules, Route, Routes, Way, explained, ways
 
 FILE = Endpoint(site="agh", doors={"file": {}})
 SSH = Endpoint(site="lrz", doors={"ssh": {"host": "lrz"}})
@@ -99,15 +102,6 @@ def test_where_no_mover_reaches_that_is_told_with_what_there_is() -> None:
         ways(FILE, SSH, {"a": can("file"), "b": can("ssh")})
 
 
-def test_what_was_measured_counts_most() -> None:
-    """Then what the operator says, then a guess that says that it is one."""
-    measured, declared = {("a", "b"): Rate(bytes_per_s=1.0, basis="measured once")}, {("a", "b"): 2.0, ("b", "a"): 3.0}
-    bases = [
-        link_rate(pair, measured=measured, declared=declared).basis for pair in (("a", "b"), ("b", "a"), ("a", "c"))
-    ]
-    assert bases == ["measured once", "declared in the site file", "assumed"]
-
-
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.floats(1, 1e10), st.integers(1, 1000))
 def test_more_bytes_never_take_less_time(small: int, more: int, rate: float, files: int) -> None:
     """Nor do more files."""
@@ -139,3 +133,98 @@ def test_what_is_no_dataset_name_is_refused(text: str) -> None:
     """Above all what leaves its dataset."""
     with pytest.raises(InvalidInputError, match=r"write dataset://|leaves its dataset"):
         parse_dataset(text)
+
+
+MIB = 1 << 20
+TRUE_COSTS = {
+    "a": Cost(start_s=0.2, per_file_s=0.05, bytes_per_s=40e6),
+    "b": Cost(start_s=2.0, per_file_s=0.001, bytes_per_s=50e6),
+    "c": Cost(start_s=0.1, per_file_s=0.5, bytes_per_s=2e6),
+}
+SHAPES = [(64 * MIB, 1), (20_000_000, 1000), (MIB, 1), (32 * MIB, 8)]
+
+
+def routes_of(history: LinkHistory, **facts: Any) -> Routes:
+    """Three movers between here and a site."""
+    movers = {name: can("file", "ssh", resumes=name == "a") for name in TRUE_COSTS}
+    return Routes(endpoints={"agh": FILE, "lrz": SSH}, movers=movers, history=history, **facts)
+
+
+def taken(route: Route, size_bytes: int, files: int, *, at: float, factor: float = 1.0) -> Measurement:
+    """What a transfer by a way really takes."""
+    return Measurement(
+        source_site="agh", destination_site="lrz", mover=route.way.mover, direction=str(route.way.direction),
+        size_bytes=size_bytes, files=files, measured_at=at,
+        seconds=factor * TRUE_COSTS[route.way.mover].seconds(size_bytes, files),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_after_three_tries_of_each_the_choice_is_as_good_as_the_best(shape: tuple[int, int]) -> None:
+    """Within a tenth of the best mover, with a tenth of noise; and few transfers were spent on learning it."""
+    noise = random.Random(3)
+    history = LinkHistory()
+    routes = routes_of(history)
+    trials = 0
+    for at in range(30):
+        best = routes.ranked("agh", "lrz", size_bytes=shape[0], files=shape[1], explore=True)[0]
+        trials += best.trial
+        history.note(taken(best, *shape, at=at, factor=noise.uniform(0.95, 1.05)))
+    assert trials <= PROBES * len(TRUE_COSTS)
+    chosen = routes.ranked("agh", "lrz", size_bytes=shape[0], files=shape[1])[0]
+    quickest = min(cost.seconds(*shape) for cost in TRUE_COSTS.values())
+    assert TRUE_COSTS[chosen.way.mover].seconds(*shape) <= 1.1 * quickest
+    assert chosen.seconds == pytest.approx(TRUE_COSTS[chosen.way.mover].seconds(*shape), rel=0.15)
+
+
+def test_a_hopeless_way_is_tried_once() -> None:
+    """Twice the time of the best is enough to know."""
+    history = LinkHistory()
+    routes = routes_of(history)
+    for at in range(12):
+        best = routes.ranked("agh", "lrz", size_bytes=64 * MIB, explore=True)[0]
+        history.note(taken(best, 64 * MIB, 1, at=at))
+    tried = [row.mover for row in history.all()]
+    assert tried.count("c") == 1
+    assert tried.count("a") >= 3
+
+
+def test_nothing_is_tried_with_large_transfers_nor_against_the_operators_word() -> None:
+    """Learning is for what costs little."""
+    routes = routes_of(LinkHistory())
+    assert not routes.ranked("agh", "lrz", size_bytes=PROBE_BYTES + 1, explore=True)[0].trial
+    assert routes.ranked("agh", "lrz", size_bytes=PROBE_BYTES, explore=True)[0].trial
+    fixed = routes_of(LinkHistory(), rules={("agh", "lrz"): LinkRules(mover="c")})
+    best = fixed.ranked("agh", "lrz", size_bytes=1, explore=True)[0]
+    assert (best.way.mover, best.trial) == ("c", False)
+
+
+def test_a_trial_says_that_it_is_one_and_all_other_ways_stay_to_fall_back_on() -> None:
+    """In the order of what they are worth."""
+    ranked = routes_of(LinkHistory()).ranked("agh", "lrz", size_bytes=MIB, explore=True)
+    assert ranked[0].basis == "tried to learn of it (1 of 3)"
+    assert sorted(route.way.mover for route in ranked) == ["a", "b", "c"]
+
+
+def test_a_way_that_is_known_to_be_slow_goes_behind_one_that_nobody_tried() -> None:
+    """If the operator says that the link is better than that."""
+    history = LinkHistory()
+    for at in range(3):
+        routes = routes_of(history, declared={("agh", "lrz"): 100e6})
+        slow = next(r for r in routes.ranked("agh", "lrz", size_bytes=10**9) if r.way.mover == "c")
+        history.note(taken(slow, 10**9, 1, at=at))
+    ranked = routes_of(history, declared={("agh", "lrz"): 100e6}).ranked("agh", "lrz", size_bytes=10**9)
+    assert [route.way.mover for route in ranked] == ["a", "b", "c"]
+    assert [route.basis for route in ranked][1:] == ["declared in the site file", "measured 3 times"]
+    unknown = routes_of(history).ranked("agh", "lrz", size_bytes=10**9)
+    assert unknown[0].way.mover == "c"
+
+
+def test_the_choice_is_explained() -> None:
+    """By what was measured of it, and what the next best would take."""
+    history = LinkHistory()
+    routes = routes_of(history)
+    for route in routes.ranked("agh", "lrz", size_bytes=10**9):
+        history.note(taken(route, 10**9, 1, at=0))
+    assert explained(routes.ranked("agh", "lrz", size_bytes=10**9)).startswith("measured once; by a it would take 25")
+    assert explained(routes_of(LinkHistory()).ranked("agh", "lrz", size_bytes=1)) == "assumed"

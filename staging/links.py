@@ -1,0 +1,230 @@
+"""What was measured between two sites, and what it tells of the next transfer. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
+
+from metadata.records import Measurement
+
+NEWEST = 40
+"""Measurements of one way that are looked at."""
+_FADING = 0.6
+"""What a measurement counts beside the next newer like one: after two that say so a link is taken to have changed."""
+_AGEING = 0.85
+"""What is said of transfers of one size counts that much less for each transfer since."""
+_PRIOR_WEIGHT = 1e-4
+_CERTAIN_AFTER = 4
+_SINGULAR = 1e-15
+
+Pair = tuple[str, str]
+"""Source site, destination site."""
+WayKey = tuple[str, str, int]
+"""Mover, direction, streams."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a way costs: so much to start, so much for each file, so much for each byte."""
+
+    start_s: float
+    per_file_s: float
+    bytes_per_s: float
+
+    def seconds(self, size_bytes: int, files: int) -> float:
+        """How long a transfer takes."""
+        return self.start_s + self.per_file_s * files + size_bytes / self.bytes_per_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """How long a transfer will take."""
+
+    seconds: float
+    low_s: float
+    high_s: float
+    """Eight of ten measured transfers took between these times what their own prediction says."""
+
+
+@dataclass(frozen=True)
+class WayModel:
+    """One way between two sites, as its measurements show it."""
+
+    samples: tuple[Measurement, ...]
+    """The newest first."""
+    prior: Cost
+    """What is believed as long as they say nothing else."""
+
+    @cached_property
+    def cost(self) -> Cost:
+        """The cost that explains the measurements best.
+
+        Measurements of about the same size speak with one voice, the weighted median of them, so that one that met a
+        hiccup is not heard; the cost is then fitted to these by least squares of the relative error. The prior has a
+        small voice of its own, which decides what the measurements leave open.
+        """
+        voices = list(self._voices())
+        return _fitted([*voices, *_believed(self.prior, voices)]) if voices else self.prior
+
+    def predict(self, size_bytes: int, files: int) -> Prediction:
+        """How long a transfer of this size takes, by what others took."""
+        seconds = self.cost.seconds(size_bytes, files)
+        low, high = self._spread
+        return Prediction(seconds=seconds, low_s=seconds * low, high_s=seconds * high)
+
+    @cached_property
+    def _spread(self) -> tuple[float, float]:
+        """What transfers took at least and at most, in eight of ten cases, beside what the cost says of them."""
+        if not self.samples:
+            return 1 / 3, 3.0
+        ratios = [row.seconds / self.cost.seconds(row.size_bytes, row.files) for row in self.samples]
+        doubt = 0.5 / min(len(ratios), _CERTAIN_AFTER)
+        return min(_quantile(ratios, 0.1), 1 - doubt), max(_quantile(ratios, 0.9), 1 + doubt)
+
+    def telling(self, size_bytes: int) -> int:
+        """How many measurements say something of a transfer of this size: those of a quarter of it or more."""
+        return sum(1 for sample in self.samples if 4 * sample.size_bytes >= size_bytes)
+
+    def _voices(self) -> Iterator[_Voice]:
+        alike: dict[tuple[int, int], list[tuple[int, Measurement]]] = defaultdict(list)
+        for age, sample in enumerate(self.samples):
+            alike[sample.size_bytes.bit_length(), sample.files.bit_length()].append((age, sample))
+        for some in alike.values():
+            middle = _middle([sample for _, sample in some], self.prior)
+            yield _Voice(
+                size_bytes=middle.size_bytes, files=middle.files, seconds=middle.seconds, weight=_AGEING ** some[0][0]
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Voice:
+    """What transfers of one size took."""
+
+    size_bytes: int
+    files: int
+    seconds: float
+    weight: float
+
+
+def _middle(newest_first: Sequence[Measurement], prior: Cost) -> Measurement:
+    """The measurement in the middle of like ones, each counting less than the next newer one."""
+    weighted = [
+        (row.seconds / prior.seconds(row.size_bytes, row.files), _FADING**age, row)
+        for age, row in enumerate(newest_first)
+    ]
+    rest = sum(weight for _, weight, _ in weighted) / 2
+    ranked = sorted(weighted, key=lambda item: item[0])
+    for _, weight, row in ranked:
+        rest -= weight
+        if rest <= 0:
+            return row
+    return ranked[-1][2]
+
+
+def _believed(prior: Cost, voices: Sequence[_Voice]) -> list[_Voice]:
+    """The prior as measurements, all of them slower or quicker by what the real ones were beside it."""
+    factor = median(voice.seconds / prior.seconds(voice.size_bytes, voice.files) for voice in voices)
+    return [
+        _Voice(size_bytes=size, files=files, seconds=factor * prior.seconds(size, files), weight=_PRIOR_WEIGHT)
+        for size, files in ((0, 1), (0, 1000), (1 << 30, 1))
+    ]
+
+
+def _fitted(voices: Sequence[_Voice]) -> Cost:
+    """The cost of least squared relative error, no part of it below zero."""
+    rows = [
+        (voice.weight, (1 / voice.seconds, voice.files / voice.seconds, voice.size_bytes / voice.seconds))
+        for voice in voices
+    ]
+    scale = [sum(weight * row[part] for weight, row in rows) or 1.0 for part in range(3)]
+    scaled = [(weight, [row[part] / scale[part] for part in range(3)]) for weight, row in rows]
+    best: tuple[float, list[float]] = (float("inf"), [0.0, 0.0, 0.0])
+    for free in ((0, 1, 2), (1, 2), (0, 2), (0, 1), (2,), (1,), (0,)):
+        solution = _least_squares(scaled, free)
+        if solution and min(solution) >= 0:
+            error = sum(
+                weight * (sum(x * value for x, value in zip(row, solution, strict=True)) - 1) ** 2
+                for weight, row in scaled
+            )
+            best = min(best, (error, solution))
+    start, per_file, per_byte = (value / unit for value, unit in zip(best[1], scale, strict=True))
+    return Cost(start_s=start, per_file_s=per_file, bytes_per_s=1 / max(per_byte, 1e-12))
+
+
+def _least_squares(rows: Sequence[tuple[float, Sequence[float]]], free: Sequence[int]) -> list[float] | None:
+    """The values of the free parts, the others being zero, for which every row comes nearest to one."""
+    matrix = [
+        [sum(weight * row[i] * row[j] for weight, row in rows) for j in free]
+        + [sum(weight * row[i] for weight, row in rows)]
+        for i in free
+    ]
+    for column in range(len(free)):
+        pivot = max(range(column, len(free)), key=lambda line: abs(matrix[line][column]))
+        matrix[column], matrix[pivot] = matrix[pivot], matrix[column]
+        if abs(matrix[column][column]) < _SINGULAR:
+            return None
+        for line in range(len(free)):
+            if line != column:
+                factor = matrix[line][column] / matrix[column][column]
+                matrix[line] = [a - factor * b for a, b in zip(matrix[line], matrix[column], strict=True)]
+    found = {part: matrix[line][-1] / matrix[line][line] for line, part in enumerate(free)}
+    return [found.get(part, 0.0) for part in range(3)]
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, max(0, round(share * (len(ranked) - 1))))]
+
+
+@dataclass
+class LinkHistory:
+    """All measurements, by link and way. It learns of new ones while an engine works."""
+
+    _samples: dict[Pair, dict[WayKey, tuple[Measurement, ...]]] = field(default_factory=lambda: defaultdict(dict))
+    _models: dict[tuple[Pair, WayKey, Cost], WayModel] = field(default_factory=dict)
+    _rates: dict[Pair, float | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, measurements: Iterable[Measurement]) -> LinkHistory:
+        """The history of these measurements, in any order."""
+        history = cls()
+        for measurement in sorted(measurements, key=lambda row: row.measured_at):
+            history.note(measurement)
+        return history
+
+    def note(self, measurement: Measurement) -> None:
+        """A new measurement."""
+        ways = self._samples[measurement.source_site, measurement.destination_site]
+        key = (measurement.mover, measurement.direction, measurement.streams)
+        ways[key] = (measurement, *ways.get(key, ())[: NEWEST - 1])
+        self._models, self._rates = {}, {}
+
+    def model(self, pair: Pair, way: WayKey, prior: Cost) -> WayModel:
+        """What is known of a way, or else believed."""
+        key = (pair, way, prior)
+        if key not in self._models:
+            samples = self._samples.get(pair, {}).get(way, ())
+            self._models[key] = WayModel(samples, prior)
+        return self._models[key]
+
+    def all(self) -> list[Measurement]:
+        """Every measurement that is remembered."""
+        return [row for ways in self._samples.values() for samples in ways.values() for row in samples]
+
+    def rate(self, pair: Pair) -> float | None:
+        """What the ways over a link reached lately with large files, in the middle; None when nobody tried."""
+        if pair not in self._rates:
+            large = [
+                [row for row in samples if row.size_bytes >= _LARGE_BYTES * row.files]
+                for samples in self._samples.get(pair, {}).values()
+            ]
+            rates = [samples[0].size_bytes / samples[0].seconds for samples in large if samples]
+            self._rates[pair] = median(rates) if rates else None
+        return self._rates[pair]
+
+
+_LARGE_BYTES = 1 << 20
+"""Smaller files tell how long it takes to begin, not how fast the link is."""
