@@ -108,6 +108,17 @@ class Journal:
                 for table in (STEPS, TASKS, ATTEMPTS, TRANSFERS)
             }
 
+    def unfinished_transfers(self) -> set[tuple[str, str]]:
+        """(sha256, destination site) of every transfer that some run still wants."""
+        ended = ("COMPLETED", "FAILED", "CANCELED")
+        question = (
+            select(TRANSFERS.c.sha256, TRANSFERS.c.destination_site)
+            .join(RUNS, RUNS.c.id == TRANSFERS.c.run_id)
+            .where(TRANSFERS.c.state.not_in(ended), RUNS.c.state.not_in(ended))
+        )
+        with self._reader.connect() as connection:
+            return {(sha256, site) for sha256, site in connection.execute(question)}
+
     def earlier_results(self, keys: Iterable[str]) -> dict[str, list[_Row]]:
         """Completed tasks with these content keys, newest first, by key."""
         found: dict[str, list[_Row]] = defaultdict(list)

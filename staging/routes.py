@@ -21,6 +21,8 @@ PROBE_BYTES = 64 << 20
 """Only transfers of this size or less are given to a way to try it."""
 _HOPELESS = 2.0
 """A way that takes this much longer than the best one is tried no further."""
+_CHEAP_S = 3.0
+"""A trial that is expected to take no longer needs no better reason."""
 _UNTRIED = 1.25
 """What is expected of a way that nobody has tried is taken with that much salt."""
 _START_S = 0.05
@@ -161,9 +163,12 @@ class Routes:
     def _with_trial_first(self, ranked: list[Route], by_merit: Sequence[Route]) -> list[Route]:
         """A way that was tried too seldom comes first; one that was tried and is hopeless is left where it is."""
         best = min((route.seconds for route in ranked if route.measured), default=float("inf"))
+        expected = max(_CHEAP_S, _HOPELESS * ranked[0].seconds)
         for route in sorted(by_merit, key=lambda route: route.measured):
             if route.measured >= PROBES or (route.measured and route.seconds > _HOPELESS * best):
                 continue
+            if route.seconds > expected:
+                continue  # a thousand files are no small matter for a way that opens a connection for each
             trial = replace(route, basis=f"tried to learn of it ({route.measured + 1} of {PROBES})", trial=True)
             return [trial, *(other for other in ranked if other is not route)]
         return ranked

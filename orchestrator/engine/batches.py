@@ -79,17 +79,13 @@ class Queue:
         return {pair: at for pair, at in opens.items() if at > now}
 
     def _next(self, now: float, importance: Callable[[LiveTransfer], tuple[float, ...]]) -> Batch | None:
-        best: list[tuple[tuple[float, ...], LiveTransfer, Pair]] = []
+        best: tuple[tuple[float, ...], Pair, list[LiveTransfer]] | None = None
         for pair in self._open(now):
             due = [transfer for transfer in self.waiting[pair].values() if transfer.not_before <= now]
-            if due:
-                first = min(due, key=importance)
-                best.append((importance(first), first, pair))
-        if not best:
-            return None
-        _, first, pair = min(best, key=lambda row: row[0])
-        due = [transfer for transfer in self.waiting[pair].values() if transfer.not_before <= now]
-        return Batch(pair=pair, transfers=tuple(_together(first, heapq.nsmallest(MOST_FILES, due, key=importance))))
+            first = heapq.nsmallest(MOST_FILES, due, key=importance)
+            if first and (best is None or importance(first[0]) < best[0]):
+                best = (importance(first[0]), pair, first)
+        return Batch(pair=best[1], transfers=tuple(_together(best[2]))) if best else None
 
     def _open(self, now: float) -> list[Pair]:
         """Links on which another batch may begin."""
@@ -112,19 +108,18 @@ def _default_at_once(rules: LinkRules) -> int:
     return 1 if rules.limit_bytes_per_s else _ON_A_LINK
 
 
-def _together(first: LiveTransfer, ranked: list[LiveTransfer]) -> Iterator[LiveTransfer]:
+def _together(ranked: list[LiveTransfer]) -> Iterator[LiveTransfer]:
     """The first, and what may travel with it."""
-    yield first
-    if first.size_bytes >= ALONE_BYTES:
-        return
-    size = first.size_bytes
+    first, size = ranked[0], 0
     for transfer in ranked:
-        if transfer is first or transfer.size_bytes >= ALONE_BYTES or transfer.attempts != first.attempts:
-            continue
-        if size + transfer.size_bytes > MOST_BYTES:
+        alike = transfer.size_bytes < ALONE_BYTES and transfer.attempts == first.attempts
+        if transfer is first or alike:
+            size += transfer.size_bytes
+            if transfer is not first and size > MOST_BYTES:
+                return
+            yield transfer
+        if first.size_bytes >= ALONE_BYTES:
             return
-        size += transfer.size_bytes
-        yield transfer
 
 
 def opens_at(window: tuple[int, int] | None, now: float) -> float:

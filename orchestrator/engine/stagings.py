@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 
@@ -19,7 +21,7 @@ from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask, LiveTransfer
 from orchestrator.engine.needs import Needs, fail, subject
 from orchestrator.jobs import JobState
-from staging.locations import Location
+from staging.locations import Location, partial_path
 from staging.ports import FileDigest
 from staging.routes import LinkRules, Way
 from staging.transfers import Arrival, Carrier, Delivery, Order, Trip
@@ -75,6 +77,18 @@ class Stagings:
         """Running transfers break off at their next block; what arrived is kept for a resume."""
         self._stopping.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._run.state.final:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Nobody will resume what a run left that has ended."""
+        left: dict[str, list[str]] = defaultdict(list)
+        for transfer in self._run.transfers.values():
+            if transfer.state is JobState.CANCELED and transfer.attempts:
+                left[transfer.destination_site].append(partial_path(transfer.destination_path, transfer.sha256))
+        for site, paths in left.items():
+            with suppress(MiddlewareError):  # `convoy data clean` finds them later
+                self._context.storages[site].remove_all(paths)
 
     def _rules(self, pair: Pair) -> LinkRules:
         return self._context.routes.rules_of(*pair)

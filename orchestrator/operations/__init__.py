@@ -40,8 +40,10 @@ _WHERE = {
     "benchmarks": ("LinkBenchmark", "Timing", "bench_transfer", "draw_benchmark"),
     "data": (
         "DatasetView",
+        "Orphan",
         "Verification",
         "add_data",
+        "clean_data",
         "find_data",
         "get_data",
         "list_data",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from metadata.errors import IntegrityError, InvalidInputError, MiddlewareError, NotFoundError, StagingError
@@ -13,9 +14,9 @@ from metadata.records import AttributeValue, DatasetRecord, FileRecord, NewFile,
 from orchestrator.operations.inputs import digests_at, local_files
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import HERE
-from staging.locations import DatasetName, Location, is_dataset, parse_dataset
+from staging.locations import DatasetName, Location, is_dataset, parse_dataset, partials_folder
 from staging.manifest import unheard
-from staging.ports import FileDigest
+from staging.ports import FileDigest, Storage
 from staging.transfers import Order
 
 FileProgress = Callable[[str, int, int], None]
@@ -48,6 +49,19 @@ class Verification:
     path: str
     good: bool
     detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orphan:
+    """A partial file that was removed, or a folder of them that could not be looked at."""
+
+    site: str
+    path: str
+    size_bytes: int
+    trouble: str = ""
+
+
+_ORPHAN_AFTER_S = 3600.0
 
 
 def add_data(
@@ -224,6 +238,37 @@ def _lost(file: FileRecord) -> Verification:
     return Verification(
         file=f"dataset://{file.dataset}/{file.path}", site="", path="", good=False, detail="it lies at no site"
     )
+
+
+def clean_data(workspace: Workspace, *, older_than_s: float = _ORPHAN_AFTER_S) -> list[Orphan]:
+    """Partial files that no transfer wants are gone from every site; returns what was removed, and sites in trouble.
+
+    Args:
+        workspace: The home.
+        older_than_s: Younger ones are left alone: a transfer outside any run may be writing them.
+    """
+    wanted = workspace.journal.unfinished_transfers()
+    found: list[Orphan] = []
+    for name, storage in workspace.storages.items():
+        workdir = workspace.settings.home if name == HERE else workspace.site(name).workdir
+        folder = str(partials_folder(PurePosixPath(workdir)))
+        try:
+            found += _cleaned(storage, folder, {sha256 for sha256, site in wanted if site == name}, older_than_s)
+        except NotFoundError:
+            continue  # nothing was ever brought there
+        except MiddlewareError as error:
+            found.append(Orphan(site=name, path=folder, size_bytes=0, trouble=error.message))
+    return found
+
+
+def _cleaned(storage: Storage, folder: str, wanted: Collection[str], older_than_s: float) -> list[Orphan]:
+    paths = [f"{folder}/{name}" for name in storage.files_below(folder) if name not in wanted]
+    facts = storage.stats(paths)
+    horizon = (time.time() - older_than_s) * 1e9
+    old = {path: row for path, row in facts.items() if row.modified_ns <= horizon}
+    storage.remove_all(list(old))
+    site = storage.endpoint.site
+    return [Orphan(site=site, path=path, size_bytes=row.size_bytes) for path, row in old.items()]
 
 
 def dataset_name(text: str) -> DatasetName:

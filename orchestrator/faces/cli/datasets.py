@@ -1,4 +1,4 @@
-"""Datasets: data add, ls, show, find, tag, get, verify."""
+"""Datasets: data add, ls, show, find, tag, get, verify, clean."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
     )(tag)
     verb(data, examples=["convoy data get camelyon17/patient_004.tif --output slides/"])(get)
     verb(data, examples=["convoy data verify camelyon17"])(verify)
+    verb(data, examples=["convoy data clean"])(clean)
 
 
 def add(
@@ -131,4 +132,12 @@ def verify(terminal: Terminal, name: OptionalName = None) -> None:
         found = operations.verify_data(terminal.workspace, name, progress=counter)
     terminal.answer(found, tables.verification_view)
     if not all(row.good for row in found):
+        raise typer.Exit(FAILED.exit_code)
+
+
+def clean(terminal: Terminal) -> None:
+    """Remove partial files that no transfer wants any more from all sites."""
+    found = operations.clean_data(terminal.workspace)
+    terminal.answer(found, tables.orphans_view)
+    if any(row.trouble for row in found):
         raise typer.Exit(FAILED.exit_code)

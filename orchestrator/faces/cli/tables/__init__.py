@@ -5,6 +5,7 @@ from orchestrator.faces.cli.tables.datasets import (
     dataset_view,
     datasets_view,
     found_view,
+    orphans_view,
     paths_view,
     values_view,
     verification_view,
@@ -19,7 +20,7 @@ from orchestrator.faces.cli.tables.usecases import usecase_view, usecases_view
 
 __all__ = [
     "benchmark_view", "dataset_view", "datasets_view", "decisions_view", "efficiency_view", "findings_view",
-    "found_view", "identity_view", "images_view", "job_view", "jobs_view", "paths_view", "plan_view",
-    "report_view", "run_view", "runs_view", "site_view", "sites_view", "usecase_view", "usecases_view",
+    "found_view", "identity_view", "images_view", "job_view", "jobs_view", "orphans_view", "paths_view",
+    "plan_view", "report_view", "run_view", "runs_view", "site_view", "sites_view", "usecase_view", "usecases_view",
     "values_view", "verification_view",
 ]  # fmt: skip

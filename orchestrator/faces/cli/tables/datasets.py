@@ -11,7 +11,7 @@ from rich.text import Text
 
 from metadata.records import DatasetRecord, FileRecord
 from orchestrator.faces.cli.tables.style import facts, moment, sheet, shown_value, titled
-from orchestrator.operations import DatasetView, Verification
+from orchestrator.operations import DatasetView, Orphan, Verification
 from orchestrator.quantities import shown_size
 
 _MOST_FILES = 100
@@ -79,6 +79,20 @@ def verification_view(rows: Sequence[Verification]) -> RenderableType:
         table.add_row(sign, Text(row.file), row.site or "-", Text(row.detail, style="dim" if row.good else "red"))
     told = f"{len(rows) - len(bad)} of {len(rows)} copies are right"
     return Group(table, Text(told, style="dim")) if table.row_count else Text(told)
+
+
+def orphans_view(rows: Sequence[Orphan]) -> RenderableType:
+    """How much was removed at each site, and which sites could not be looked at."""
+    if not rows:
+        return Text("There was nothing to remove.", style="dim")
+    table = sheet("site", "files", "size", "trouble", right=("files", "size"), wrapped=("trouble",))
+    for site in sorted({row.site for row in rows}):
+        mine = [row for row in rows if row.site == site]
+        trouble = "; ".join(row.trouble for row in mine if row.trouble)
+        removed = [row for row in mine if not row.trouble]
+        size = sum(row.size_bytes for row in removed)
+        table.add_row(site, str(len(removed)), shown_size(size), Text(trouble, style="red"))
+    return table
 
 
 def values_view(values: Mapping[str, Any]) -> RenderableType:
