@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from metadata.errors import InvalidInputError
 
 HERE = "here"
 """The name of this machine as a place for data. It runs no steps unless a site says so."""
 
 HOME_FOLDER = ".convoy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """Who is told when transfers and runs end."""
+
+    url: str
+    secret: str = field(repr=False)
+    """What messages to it are signed with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +33,7 @@ class Settings:
     database_url: str
     sites_file: Path
     """It need not exist: without it there is one embedded site named `local`."""
+    webhook: Webhook | None = None
 
 
 def find_settings(
@@ -34,19 +46,37 @@ def find_settings(
 ) -> Settings:
     """The settings: what was said, else CONVOY_HOME, CONVOY_SITES and CONVOY_DATABASE, else what is found.
 
-    The home is the nearest `.convoy` in this folder or above it, else the user's own data folder.
+    The home is the nearest `.convoy` in this folder or above it, else the user's own data folder. CONVOY_WEBHOOK is
+    the URL that is told when transfers and runs end; CONVOY_WEBHOOK_SECRET, or the file `webhook.secret` of the home,
+    signs what it is told. Raises InvalidInputError for a webhook without a secret.
     """
     found = home or _path(environment.get("CONVOY_HOME")) or _nearest(folder or Path.cwd())
     found = (found or _of_the_user()).expanduser().resolve()
     url = database_url or environment.get("CONVOY_DATABASE") or f"sqlite:///{found / 'convoy.db'}"
     sites = sites_file or _path(environment.get("CONVOY_SITES")) or found / "sites.yaml"
-    return Settings(home=found, database_url=url, sites_file=sites)
+    return Settings(home=found, database_url=url, sites_file=sites, webhook=_webhook(found, environment))
 
 
 def _of_the_user() -> Path:
     import platformdirs  # noqa: PLC0415 - most people work in a home that they made or named
 
     return Path(platformdirs.user_data_dir("convoy"))
+
+
+def _webhook(home: Path, environment: Mapping[str, str]) -> Webhook | None:
+    url = environment.get("CONVOY_WEBHOOK")
+    if not url:
+        return None
+    if not url.startswith(("https://", "http://")):
+        raise InvalidInputError(f"CONVOY_WEBHOOK is {url!r}; write the whole address, as https://portal.example/convoy")
+    file = home / "webhook.secret"
+    secret = environment.get("CONVOY_WEBHOOK_SECRET") or (file.read_text().strip() if file.exists() else "")
+    if not secret:
+        raise InvalidInputError(
+            "CONVOY_WEBHOOK is set, and there is no secret to sign with; "
+            f"set CONVOY_WEBHOOK_SECRET, or write it to {file}"
+        )
+    return Webhook(url=url, secret=secret)
 
 
 def _path(text: str | None) -> Path | None:

@@ -12,6 +12,7 @@ from metadata.catalogue import Catalogue
 from metadata.journal import Journal
 from metadata.tables import ATTEMPTS, STEPS, TASKS, TRANSFERS
 from orchestrator.registry import OpenSite
+from orchestrator.settings import Webhook
 from staging.ports import Mover, Storage
 from staging.routes import Routes
 
@@ -29,6 +30,8 @@ class Context:
     movers: Mapping[str, Mover]
     routes: Routes
     """The ways between them."""
+    webhook: Webhook | None = None
+    """Who else is told what ended."""
     numbers: dict[Table, Iterator[int]] = field(default_factory=dict)
     """The next ids. Only the engine that holds the lease adds such rows, so it may number them itself."""
 

@@ -20,6 +20,7 @@ from orchestrator.engine.pulse import Pulse
 from orchestrator.engine.reuse import take_over
 from orchestrator.engine.stagings import Stagings
 from orchestrator.engine.submissions import Submissions
+from orchestrator.engine.webhooks import Webhooks
 from orchestrator.jobs import JobState
 from orchestrator.ports import SupportsNotification
 
@@ -53,6 +54,7 @@ class Engine:
         executors = ((name, site.executor) for name, site in context.sites.items())
         self._telling = {name: executor for name, executor in executors if isinstance(executor, SupportsNotification)}
         self._pulse = Pulse()
+        self._webhooks = Webhooks(context.webhook) if context.webhook else None
         self._canceling = False
         self._wishes_read_at = 0.0
 
@@ -78,6 +80,8 @@ class Engine:
             self._stagings.close()
             for site in self._context.sites.values():
                 site.executor.close()
+            if self._webhooks:
+                self._webhooks.close()
         return self._run.state
 
     def _begin(self) -> None:
@@ -92,7 +96,13 @@ class Engine:
             page.event(self._run.id, "run.started", self._run.id)
         else:
             page.event(self._run.id, "run.resumed", self._run.id)
+        self._commit(page)
+
+    def _commit(self, page: Page) -> None:
+        """The page is kept; only then others are told of it."""
         self._journal.commit(page)
+        if self._webhooks:
+            self._webhooks.tell(page.events)
 
     def _clock_needed_at(self) -> float:
         """Sites that tell of changes by themselves wake the engine; whether one forgot is asked after a second only."""
@@ -124,13 +134,13 @@ class Engine:
         self._stagings.collect(page)
         admitted = [] if self._canceling else self._decide(page)
         self._end(page)
-        self._journal.commit(page)
+        self._commit(page)
         self._stagings.start(admitted)
         if not self._canceling:
             sent = Page()
             for site in self._submissions.send(sent):
                 self._ask_later(site, changed=True)
-            self._journal.commit(sent)
+            self._commit(sent)
 
     def _decide(self, page: Page) -> list[Batch]:
         open_steps(self._run, page, self._context.numbers[TASKS])

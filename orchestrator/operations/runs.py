@@ -194,4 +194,5 @@ def _context(workspace: Workspace, plan: Plan) -> Context:
         storages=workspace.storages,
         movers=workspace.movers,
         routes=workspace.routes,
+        webhook=workspace.settings.webhook,
     )
