@@ -19,6 +19,8 @@ from metadata.tables import ATTEMPTS, EVENTS, RUNS, STEPS, TASKS, TRANSFERS
 
 # A plan of a thousand slides is long, and only whole records need it.
 _BRIEF = select(*(column for column in RUNS.c if column is not RUNS.c.plan))
+_MOST_ACTIVE = 100
+"""Transfers under way that are told one by one; nobody reads more, and thousands may travel together."""
 _NOT_ACTIVE = ("NEW", "COMPLETED", "FAILED", "CANCELED")
 
 Counts = Mapping[str, int]
@@ -207,7 +209,7 @@ class RunProgress:
     ended_at: float | None
     steps: tuple[StepProgress, ...]
     transfers: tuple[TransferProgress, ...]
-    """Those under way, oldest first."""
+    """Those under way, oldest first; a hundred at most."""
     transfer_counts: Counts
     """All of them, by state."""
     bytes_done: int
@@ -414,5 +416,5 @@ def _transfer_sums(connection: Connection, run_id: str) -> tuple[dict[str, int],
 
 def _active_transfers(connection: Connection, run_id: str) -> tuple[TransferProgress, ...]:
     begun = TRANSFERS.c.started_at.is_not(None) & TRANSFERS.c.ended_at.is_(None)
-    query = _of_run(TRANSFERS, run_id).where(begun, TRANSFERS.c.state.not_in(_NOT_ACTIVE))
+    query = _of_run(TRANSFERS, run_id).where(begun, TRANSFERS.c.state.not_in(_NOT_ACTIVE)).limit(_MOST_ACTIVE)
     return tuple(_made(TransferProgress, row) for row in _rows(connection, query))

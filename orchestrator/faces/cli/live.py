@@ -44,7 +44,7 @@ class LiveView:
 
     def __call__(self, progress: RunProgress) -> None:
         """Takes the run's progress at one moment."""
-        self._rates.note(progress.transfers, at=time.monotonic())
+        self._rates.note(progress.transfers, at=time.monotonic(), whole=progress.bytes_done)
         self.last = progress
 
     def _frame(self) -> RenderableType:
@@ -52,26 +52,53 @@ class LiveView:
 
 
 class Rates:
-    """How fast each transfer was in its last seconds."""
+    """How fast each transfer was in its last seconds, and all of them together."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], deque[tuple[float, int]]] = {}
+        self._seen: dict[tuple[str, str], _Window] = {}
+        self._whole = _Window()
 
-    def note(self, transfers: Sequence[TransferProgress], *, at: float) -> None:
-        """Takes what has arrived at one moment, and forgets what is no longer under way."""
-        self._seen = {_key(row): self._seen.get(_key(row), deque()) for row in transfers}
+    def note(self, transfers: Sequence[TransferProgress], *, at: float, whole: int = 0) -> None:
+        """Takes what has arrived at one moment, and forgets what is no longer under way.
+
+        Args:
+            transfers: Those under way.
+            at: The moment, in seconds.
+            whole: Bytes of all transfers of the run, ended ones included.
+        """
+        self._seen = {_key(row): self._seen.get(_key(row), _Window()) for row in transfers}
         for row in transfers:
-            samples = self._seen[_key(row)]
-            samples.append((at, row.bytes_done))
-            while at - samples[0][0] > _WINDOW_S:
-                samples.popleft()
+            self._seen[_key(row)].note(row.bytes_done, at=at)
+        self._whole.note(whole, at=at)
 
     def of(self, transfer: TransferProgress) -> float | None:
         """Bytes a second; None while nothing moves."""
-        samples = self._seen.get(_key(transfer))
-        if not samples or samples[-1][0] <= samples[0][0] or samples[-1][1] <= samples[0][1]:
+        window = self._seen.get(_key(transfer))
+        return window.rate if window else None
+
+    @property
+    def whole(self) -> float | None:
+        """Bytes a second of all transfers together; None while nothing moves."""
+        return self._whole.rate
+
+
+class _Window:
+    """What was seen of a growing number in the last seconds."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def note(self, value: int, *, at: float) -> None:
+        self._samples.append((at, value))
+        while at - self._samples[0][0] > _WINDOW_S:
+            self._samples.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        if not self._samples:
             return None
-        return (samples[-1][1] - samples[0][1]) / (samples[-1][0] - samples[0][0])
+        (begin, first), (end, last) = self._samples[0], self._samples[-1]
+        return (last - first) / (end - begin) if end > begin and last > first else None
 
 
 def _key(row: TransferProgress) -> tuple[str, str]:
@@ -83,7 +110,7 @@ def frame(progress: RunProgress, rates: Rates) -> RenderableType:
     parts: list[RenderableType] = [_headline(progress), Text(""), _steps(progress.steps)]
     if progress.transfers:
         parts += [Text(""), _transfers(progress.transfers, rates)]
-    return Group(*parts, Text(""), _foot(progress), Text(""))
+    return Group(*parts, Text(""), _foot(progress, rates), Text(""))
 
 
 def _headline(progress: RunProgress) -> Text:
@@ -152,9 +179,17 @@ def _left(row: TransferProgress, rate: float | None) -> str:
     return f"{shown_duration((row.size_bytes - row.bytes_done) / rate)} left" if rate else ""
 
 
-def _foot(progress: RunProgress) -> Text:
+def _pace(progress: RunProgress, rates: Rates) -> str:
+    """How fast all transfers are together, and when they will be done."""
+    if not rates.whole or not progress.transfers:
+        return ""
+    left = shown_duration((progress.bytes_total - progress.bytes_done) / rates.whole)
+    return f"{shown_rate(rates.whole)}, {left} left"
+
+
+def _foot(progress: RunProgress, rates: Rates) -> Text:
     active = sum(count_of(step, *_UNDER_WAY) for step in progress.steps)
-    moved = transfers_line(progress)
+    moved = ", ".join(filter(None, (transfers_line(progress), _pace(progress, rates))))
     parts = [f"{active} task{'s' * (active != 1)} under way" if active else "", f"transfers: {moved}" if moved else ""]
     hint = "" if progress.ended_at else "Ctrl-C leaves the run; its jobs go on"
     return Text(" · ".join(part for part in (*parts, hint) if part), style="dim")

@@ -140,3 +140,15 @@ def test_many_transfers_do_not_fill_the_screen() -> None:
 def test_a_run_that_is_being_canceled_says_so() -> None:
     moment = replace(progress(step({"ACTIVE": 1})), wanted="cancel", ended_at=None)
     assert "canceling" in shown(frame(moment, Rates()))
+
+
+def test_all_transfers_together_have_a_rate_and_an_end() -> None:
+    """Ended ones count: what matters is when the data are there."""
+    rates = Rates()
+    moving = progress(step({"STAGE_IN": 2}), transfers=(transfer(10_000_000),), ACTIVE=1, COMPLETED=1)
+    moving = replace(moving, bytes_total=400_000_000, ended_at=None)
+    for second in range(3):
+        now = replace(moving, bytes_done=100_000_000 + 10_000_000 * second)
+        rates.note(now.transfers, at=float(second), whole=now.bytes_done)
+    seen = " ".join(shown(frame(now, rates)).split())
+    assert "1 of 2 done, 114 MiB of 381 MiB, 10 MB/s (80 Mbit/s), 28 s left" in seen

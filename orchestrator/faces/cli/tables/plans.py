@@ -70,16 +70,23 @@ def _seconds(seconds: float | None) -> RenderableType:
 
 def _transfers(transfers: tuple[PlannedTransfer, ...]) -> RenderableType:
     table = sheet(
-        "what", "for", "size", "from → to", "mover", "time", "why", right=("size", "time"), wrapped=("what", "why")
+        "what", "for", "size", "from → to", "by", "time", "why", right=("size", "time"), wrapped=("what", "why")
     )
     for row in transfers[:_MOST_TRANSFERS]:
         size = NOTHING if row.size_bytes is None else Text(shown_size(row.size_bytes))
         way = f"{row.source} → {row.destination}"
         table.add_row(
-            Text(_name(row.what)), row.step, size, way, row.mover, _seconds(row.seconds), Text(row.reason, style="dim")
+            Text(_name(row.what)), row.step, size, way, _way(row), _seconds(row.seconds), Text(row.reason, style="dim")
         )
     left = len(transfers) - _MOST_TRANSFERS
     return Group(table, Text(f"and {left} more; --json shows all", style="dim")) if left > 0 else table
+
+
+def _way(row: PlannedTransfer) -> str:
+    """The mover, whether the data pass through this machine, and by how many streams."""
+    between = {"third-party": "direct", "relay": "relayed"}.get(row.direction)
+    streams = f"{row.streams} streams" if row.streams > 1 else None
+    return ", ".join(part for part in (row.mover, between, streams) if part)
 
 
 def _name(what: str) -> str:
