@@ -18,6 +18,7 @@ _AGEING = 0.85
 """What is said of transfers of one size counts that much less for each transfer since."""
 _PRIOR_WEIGHT = 1e-4
 _CERTAIN_AFTER = 4
+_BROKEN_AFTER = 2
 _SINGULAR = 1e-15
 
 Pair = tuple[str, str]
@@ -186,6 +187,7 @@ class LinkHistory:
     _samples: dict[Pair, dict[WayKey, tuple[Measurement, ...]]] = field(default_factory=lambda: defaultdict(dict))
     _models: dict[tuple[Pair, WayKey, Cost], WayModel] = field(default_factory=dict)
     _rates: dict[Pair, float | None] = field(default_factory=dict)
+    _failures: dict[tuple[Pair, WayKey], int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, measurements: Iterable[Measurement]) -> LinkHistory:
@@ -200,7 +202,16 @@ class LinkHistory:
         ways = self._samples[measurement.source_site, measurement.destination_site]
         key = (measurement.mover, measurement.direction, measurement.streams)
         ways[key] = (measurement, *ways.get(key, ())[: NEWEST - 1])
+        self._failures.pop(((measurement.source_site, measurement.destination_site), key), None)
         self._models, self._rates = {}, {}
+
+    def note_failure(self, pair: Pair, way: WayKey) -> None:
+        """A way could not, or broke off."""
+        self._failures[pair, way] = self._failures.get((pair, way), 0) + 1
+
+    def is_broken(self, pair: Pair, way: WayKey) -> bool:
+        """Whether a way failed twice since it was last of use. The next engine begins without a grudge."""
+        return self._failures.get((pair, way), 0) >= _BROKEN_AFTER
 
     def model(self, pair: Pair, way: WayKey, prior: Cost) -> WayModel:
         """What is known of a way, or else believed."""

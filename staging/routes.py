@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from metadata.errors import StagingError
-from staging.links import Cost, LinkHistory, Pair, Prediction
+from staging.links import Cost, LinkHistory, Pair, Prediction, WayKey
 from staging.ports import Capabilities, Credential, Direction, Endpoint, Mover, first_door
 
 DEFAULT_RATE_BYTES_PER_S = 12.5e6
@@ -25,8 +25,8 @@ _CHEAP_S = 3.0
 """A trial that is expected to take no longer needs no better reason."""
 _UNTRIED = 1.25
 """What is expected of a way that nobody has tried is taken with that much salt."""
-_START_S = 0.05
-_FILE_S, _BATCHED_FILE_S = 0.02, 0.002
+_START_S = 0.02
+_FILE_S, _BATCHED_FILE_S = 0.05, 0.002
 """What a file is believed to cost before anything was measured; less for movers made for many."""
 
 
@@ -63,6 +63,11 @@ class Way:
     streams: int = 1
     credential: Credential = Credential.NONE
 
+    @property
+    def key(self) -> WayKey:
+        """Under what its measurements are kept."""
+        return self.mover, str(self.direction), self.streams
+
     def __str__(self) -> str:
         parts = [self.mover]
         if self.direction in (Direction.RELAY, Direction.THIRD_PARTY):
@@ -86,6 +91,8 @@ class Route:
     """How many transfers it rests on."""
     trial: bool = False
     """True when it goes first to see what it is worth."""
+    broken: bool = False
+    """True when it failed again and again lately; it is the last to be used."""
 
     @property
     def seconds(self) -> float:
@@ -123,7 +130,7 @@ class Routes:
         """
         routes = [self._route((source, destination), way, size_bytes, files) for way in self._ways(source, destination)]
         # Sorting is stable: among equals the likeliest to be good stays in front.
-        ranked = sorted(routes, key=lambda route: route.seconds * (1 if route.measured else _UNTRIED))
+        ranked = sorted(routes, key=lambda route: (route.broken, route.seconds * (1 if route.measured else _UNTRIED)))
         fixed = self.rules_of(source, destination).mover is not None
         if explore and not fixed and size_bytes <= PROBE_BYTES and len(ranked) > 1:
             ranked = self._with_trial_first(ranked, routes)
@@ -141,7 +148,7 @@ class Routes:
         rate, basis = self._believed_rate(pair)
         per_file = _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
         prior = Cost(start_s=_START_S, per_file_s=per_file, bytes_per_s=rate)
-        model = self.history.model(pair, (way.mover, str(way.direction), way.streams), prior)
+        model = self.history.model(pair, way.key, prior)
         if model.samples:
             basis = "measured once" if len(model.samples) == 1 else f"measured {len(model.samples)} times"
         return Route(
@@ -150,6 +157,7 @@ class Routes:
             bytes_per_s=model.cost.bytes_per_s,
             basis=basis,
             measured=model.telling(size_bytes),
+            broken=self.history.is_broken(pair, way.key),
         )
 
     def _believed_rate(self, pair: Pair) -> tuple[float, str]:
@@ -165,7 +173,7 @@ class Routes:
         best = min((route.seconds for route in ranked if route.measured), default=float("inf"))
         expected = max(_CHEAP_S, _HOPELESS * ranked[0].seconds)
         for route in sorted(by_merit, key=lambda route: route.measured):
-            if route.measured >= PROBES or (route.measured and route.seconds > _HOPELESS * best):
+            if route.broken or route.measured >= PROBES or (route.measured and route.seconds > _HOPELESS * best):
                 continue
             if route.seconds > expected:
                 continue  # a thousand files are no small matter for a way that opens a connection for each

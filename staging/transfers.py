@@ -73,7 +73,9 @@ class Delivery:
 
     outcomes: tuple[Outcome, ...]
     """In the order of the orders."""
-    trips: tuple[Trip, ...]
+    trips: tuple[Trip, ...] = ()
+    broken: tuple[Way, ...] = ()
+    """Ways that could not, or broke off, and brought nothing."""
 
 
 def _unheard(_done: int) -> None:
@@ -103,7 +105,7 @@ class Carrier:
                 size = sum(order.content.size_bytes for order in orders)
                 routes = self._routes.ranked(*pair, size_bytes=size, files=len(orders))
             except StagingError as error:
-                return Delivery(outcomes=tuple(error for _ in orders), trips=())
+                return Delivery(outcomes=tuple(error for _ in orders))
             ways = [route.way for route in routes]
         load = _Load(
             source=self._storages[pair[0]],
@@ -115,7 +117,12 @@ class Carrier:
             orders=list(dict.fromkeys(orders)),
         )
         load.carry()
-        return Delivery(outcomes=tuple(load.outcomes[order] for order in orders), trips=tuple(load.trips))
+        travelled = {trip.way for trip in load.trips}
+        return Delivery(
+            outcomes=tuple(load.outcomes[order] for order in orders),
+            trips=tuple(load.trips),
+            broken=tuple(way for way in load.broken if way not in travelled),
+        )
 
     def carry_one(self, order: Order, *, progress: Progress = _unheard) -> Arrival:
         """The content lies at its destination.
@@ -143,6 +150,7 @@ class _Load:
     """The part of the batch that is dealt with."""
     outcomes: dict[Order, Outcome] = field(default_factory=dict)
     trips: list[Trip] = field(default_factory=list)
+    broken: dict[Way, None] = field(default_factory=dict)
     present: Mapping[str, FileStat] = field(default_factory=dict)
     """Partial files that lay there when the move began, by path."""
     divisions_left: int = _DIVISIONS
@@ -265,7 +273,11 @@ class _Load:
             except (NoSpaceError, IntegrityError):
                 self._use_partials()
                 raise
+            except TransientError:
+                self.broken[way] = None
+                raise
             except PermanentError as error:
+                self.broken[way] = None
                 trouble = error
                 self._use_partials()
         if self.pending and trouble:

@@ -182,6 +182,8 @@ class Stagings:
         self._context.catalogue.add_replicas(_replica(transfer, arrival, now) for transfer, arrival in done)
         for trip in outcome.delivery.trips:
             self._measure(outcome.batch.pair, trip, now)
+        for broken in outcome.delivery.broken:
+            self._context.routes.history.note_failure(outcome.batch.pair, broken.key)
         way = outcome.delivery.trips[-1].way if outcome.delivery.trips else None
         for transfer, arrival in done:
             transfer.state = JobState.COMPLETED
@@ -235,7 +237,7 @@ class Stagings:
 
 
 def _failed(orders: Sequence[Order], error: MiddlewareError) -> Delivery:
-    return Delivery(outcomes=tuple(error for _ in orders), trips=())
+    return Delivery(outcomes=tuple(error for _ in orders))
 
 
 def _replica(transfer: LiveTransfer, arrival: Arrival, now: float) -> ReplicaRecord:

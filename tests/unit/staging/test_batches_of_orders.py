@@ -147,7 +147,7 @@ def test_what_is_gone_or_changed_or_forbidden_fails_alone(scene: Scene) -> None:
     delivery = scene.carry(orders)
     kinds = [type(outcome) for outcome in delivery.outcomes]
     assert kinds[1::2] == [NotFoundError, IntegrityError, IntegrityError, PolicyError]
-    check_arrived(orders[::2], Delivery(outcomes=delivery.outcomes[::2], trips=()))
+    check_arrived(orders[::2], Delivery(outcomes=delivery.outcomes[::2]))
     assert len(mover.requests) == 1
     assert scene.left() == []
     assert not Path(orders[7].destination.path).exists()
@@ -166,6 +166,7 @@ def test_a_file_that_a_mover_cannot_take_fails_alone(scene: Scene) -> None:
     delivery = scene.carry(orders)
     assert [number for number, o in enumerate(delivery.outcomes) if isinstance(o, MiddlewareError)] == [41]
     assert "cannot say" in str(delivery.outcomes[41])
+    assert delivery.broken == ()
 
 
 def test_a_broken_mover_is_not_asked_a_thousand_times(scene: Scene) -> None:
@@ -199,6 +200,7 @@ def test_where_one_mover_cannot_the_next_one_does(scene: Scene, error: Middlewar
     check_arrived(orders, delivery)
     assert [file.source_path for file in second.requests[0].files] == [order.source.path for order in orders[1:]]
     assert [trip.way.mover for trip in delivery.trips] == ["second"]
+    assert [way.mover for way in delivery.broken] == ["first"]
 
 
 @pytest.mark.parametrize("error", [TransferInterruptedError("cut"), SiteUnavailableError("silent")])

@@ -220,6 +220,20 @@ def test_a_way_that_is_known_to_be_slow_goes_behind_one_that_nobody_tried() -> N
     assert unknown[0].way.mover == "c"
 
 
+def test_a_way_that_fails_again_and_again_goes_last_and_is_not_tried() -> None:
+    """Until it is of use once more."""
+    history = LinkHistory()
+    routes = routes_of(history)
+    first = routes.ranked("agh", "lrz", size_bytes=MIB, explore=True)[0]
+    history.note_failure(("agh", "lrz"), first.way.key)
+    assert routes.ranked("agh", "lrz", size_bytes=MIB, explore=True)[0].way == first.way
+    history.note_failure(("agh", "lrz"), first.way.key)
+    assert routes.ranked("agh", "lrz", size_bytes=MIB, explore=True)[-1].way == first.way
+    assert routes.ranked("agh", "lrz", size_bytes=10**9)[-1].way == first.way
+    history.note(taken(first, MIB, 1, at=0))
+    assert not any(route.broken for route in routes.ranked("agh", "lrz", size_bytes=MIB))
+
+
 def test_the_choice_is_explained() -> None:
     """By what was measured of it, and what the next best would take."""
     history = LinkHistory()
