@@ -23,8 +23,8 @@ class GlobusMover:
     """One Globus task for all files of a request, between two doors `globus`.
 
     A door says `collection` (its UUID) and `path`, the folder of the site that the collection shows as its root (`/`
-    when it shows all). Globus encrypts on the way, chooses streams, compares checksums of its own and tries again by itself; files
-    that lie whole at the destination are not sent again.
+    when it shows all). Globus encrypts on the way, chooses streams, compares checksums of its own and tries again by
+    itself; files that lie whole at the destination are not sent again.
     """
 
     capabilities = Capabilities(
