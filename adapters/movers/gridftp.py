@@ -131,8 +131,8 @@ def _true_when_broken(request: MoveRequest, seat: _Seat, rest: Sequence[Span]) -
         if landing is not None:
             with suppress(MiddlewareError):
                 kept = dict(zip(request.files, settle(request, landing), strict=True))
-                begun = [replace(span, end=kept[span.file]) for span in rest]
-                _mend_or_cut(request, seat, landing, [span for span in begun if span.begin < span.end])
+                torn = [span for span in rest if span.begin < kept[span.file] < span.end]
+                _mend_or_cut(request, seat, landing, [replace(span, end=kept[span.file]) for span in torn])
         raise
 
 
