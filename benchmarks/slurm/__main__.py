@@ -25,6 +25,9 @@ from benchmarks.slurm.tables import render_document, render_lags, render_table
 
 _FOLDER = Path(".bench")
 _ALL = (*OURS, "streamflow", *AT_LOGIN)
+_USUAL = ("convoy", "convoy-arrays", "streamflow", "snakemake", "psij")
+"""Snakemake's job arrays are left out: they take longer than its single jobs."""
+
 _LIMIT_S = 900.0
 """A contender that starts a Python for each of a hundred jobs needs minutes on two cores."""
 
@@ -45,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", type=int, default=100, metavar="N", help="default: 100")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="rounds; default: 3")
     parser.add_argument(
-        "--contenders", type=_names, default=",".join(_ALL), metavar="NAME,NAME", help=f"default: {','.join(_ALL)}"
+        "--contenders", type=_names, default=",".join(_USUAL), metavar="NAME,NAME", help=f"of {', '.join(_ALL)}"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: .bench/results/slurm-<time>.json")
     ours = Path(sys.executable).parent / "convoy"
