@@ -21,7 +21,7 @@ _COMMAND_S = 60.0
 
 
 def usage_of(workspace: Workspace, site: str, ids: Sequence[NativeId]) -> Mapping[NativeId, JobUsage]:
-    """What the site's accounting says of the jobs; empty where it keeps none. Of jobs that shared others it cannot tell.
+    """What the site's accounting says of the jobs; nothing where it keeps none, and nothing of jobs that shared others.
 
     Raises NotFoundError (the site), SiteUnavailableError or SiteError.
     """
