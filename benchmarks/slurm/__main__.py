@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.orchestration.contenders import Contender
 from benchmarks.orchestration.environments import EnvironmentFailedError, environment_of, packages_of
-from benchmarks.orchestration.rounds import measure, rounds
+from benchmarks.orchestration.rounds import RunFailedError, measure, rounds
 from benchmarks.slurm.commands import command_ms
 from benchmarks.slurm.contenders import AT_LOGIN, OURS, StreamFlowFromOutside, lags_s
 from benchmarks.slurm.login import Login, NoSiteError, bring_up, sites
@@ -84,6 +84,8 @@ def _measured_at(login: Login, options: argparse.Namespace) -> None:
                 folder=folder / "work" / moment,
             )
             for one in taken:
+                if one is None:
+                    continue
                 observations.append(one)
                 row = one.measurement
                 print(f"  {row.tasks:>6,} {row.contender:<18} {row.wall_s:7.2f} s  {dict(one.commands)}", flush=True)
@@ -116,9 +118,14 @@ def _contenders(login: Login, options: argparse.Namespace, environments: Path) -
     return found
 
 
-def _observed(login: Login, contender: Contender, tasks: int, work: Path) -> Observation:
+def _observed(login: Login, contender: Contender, tasks: int, work: Path) -> Observation | None:
+    """One run; None, and a word about it, when it came to nothing: the others are measured all the same."""
     login.forget_commands()
-    measurement = measure(contender, tasks, work, limit_s=_LIMIT_S)
+    try:
+        measurement = measure(contender, tasks, work, limit_s=_LIMIT_S)
+    except RunFailedError as error:
+        print(f"FAILED {contender.name}: {error}", flush=True)
+        return None
     lags = tuple(lags_s(work / "run")) if contender.name in OURS else ()
     return Observation(measurement=measurement, commands=login.commands(), lags_s=lags)
 
