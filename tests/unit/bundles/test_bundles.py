@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import PurePosixPath
 
+import psutil
 import pytest
 
 from metadata.errors import SiteUnavailableError
@@ -177,8 +177,9 @@ def test_a_worker_that_hears_of_its_end_after_its_program_did_tells_no_lie(site:
     ids = site.submit(2, f"echo $$ > {site.folder}/pid; exec sleep 60")
     job = site.queue.begin("0")
     wait_until(lambda: (site.folder / "pid").exists() and (site.folder / "pid").read_text().endswith("\n"))
-    os.kill(int((site.folder / "pid").read_text()), signal.SIGTERM)
-    time.sleep(0.2)
+    program = int((site.folder / "pid").read_text())
+    os.kill(program, signal.SIGTERM)
+    wait_until(lambda: not psutil.pid_exists(program), what="the program's end")
     os.kill(job.pid, signal.SIGTERM)
     assert job.wait(timeout=10) == 143
     site.queue.states[NativeId("0")] = ended(JobState.FAILED, "PREEMPTED")
