@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.orchestration.contenders import Contender
 from benchmarks.orchestration.environments import EnvironmentFailedError, environment_of, packages_of
-from benchmarks.orchestration.rounds import measure, rounds
+from benchmarks.orchestration.rounds import RunFailedError, measure, rounds
 from benchmarks.slurm.commands import command_ms
 from benchmarks.slurm.contenders import AT_LOGIN, OURS, StreamFlowFromOutside, lags_s
 from benchmarks.slurm.login import Login, NoSiteError, bring_up, sites
@@ -25,6 +25,9 @@ from benchmarks.slurm.tables import render_document, render_lags, render_table
 
 _FOLDER = Path(".bench")
 _ALL = (*OURS, "streamflow", *AT_LOGIN)
+_USUAL = ("convoy", "convoy-arrays", "streamflow", "snakemake", "psij")
+"""Snakemake's job arrays are left out: they take longer than its single jobs."""
+
 _LIMIT_S = 900.0
 """A contender that starts a Python for each of a hundred jobs needs minutes on two cores."""
 
@@ -45,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", type=int, default=100, metavar="N", help="default: 100")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="rounds; default: 3")
     parser.add_argument(
-        "--contenders", type=_names, default=",".join(_ALL), metavar="NAME,NAME", help=f"default: {','.join(_ALL)}"
+        "--contenders", type=_names, default=",".join(_USUAL), metavar="NAME,NAME", help=f"of {', '.join(_ALL)}"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: .bench/results/slurm-<time>.json")
     ours = Path(sys.executable).parent / "convoy"
@@ -81,6 +84,8 @@ def _measured_at(login: Login, options: argparse.Namespace) -> None:
                 folder=folder / "work" / moment,
             )
             for one in taken:
+                if one is None:
+                    continue
                 observations.append(one)
                 row = one.measurement
                 print(f"  {row.tasks:>6,} {row.contender:<18} {row.wall_s:7.2f} s  {dict(one.commands)}", flush=True)
@@ -113,9 +118,14 @@ def _contenders(login: Login, options: argparse.Namespace, environments: Path) -
     return found
 
 
-def _observed(login: Login, contender: Contender, tasks: int, work: Path) -> Observation:
+def _observed(login: Login, contender: Contender, tasks: int, work: Path) -> Observation | None:
+    """One run; None, and a word about it, when it came to nothing: the others are measured all the same."""
     login.forget_commands()
-    measurement = measure(contender, tasks, work, limit_s=_LIMIT_S)
+    try:
+        measurement = measure(contender, tasks, work, limit_s=_LIMIT_S)
+    except RunFailedError as error:
+        print(f"FAILED {contender.name}: {error}", flush=True)
+        return None
     lags = tuple(lags_s(work / "run")) if contender.name in OURS else ()
     return Observation(measurement=measurement, commands=login.commands(), lags_s=lags)
 

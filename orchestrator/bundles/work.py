@@ -20,6 +20,7 @@ WORKER_LINE = "# worker "
 
 # A scheduler that ends a job sends SIGTERM to all its processes: the program dies of it, and that is not its own end.
 # So nothing is written down of it then, and the scheduler's word for the worker's end is taken for the member's.
+# The program may hear it before its worker does: after a signal the worker waits for its own.
 _WORK = """\
 bundle={folder}
 me=${{CONVOY_JOB:?}}
@@ -38,6 +39,7 @@ carry_out() {{
   started=$now
   convoy_job 2>"$log"
   code=$?
+  [ "$code" -le 128 ] || [ -n "$told" ] || sleep 1
   [ -z "$told" ] || exit 143
   now={now}
   ended=$now

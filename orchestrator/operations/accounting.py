@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from metadata.errors import MiddlewareError
 from metadata.history import AttemptRecord, StepRecord, TaskRecord
+from orchestrator.bundles import is_member
 from orchestrator.jobs import NativeId
 from orchestrator.operations.workspace import Workspace
 from orchestrator.ports import CommandRunner, JobUsage, Scheduler, SupportsAccounting, SupportsVersions
@@ -20,17 +21,18 @@ _COMMAND_S = 60.0
 
 
 def usage_of(workspace: Workspace, site: str, ids: Sequence[NativeId]) -> Mapping[NativeId, JobUsage]:
-    """What the site's accounting says of the jobs; empty where it keeps none.
+    """What the site's accounting says of the jobs; nothing where it keeps none, and nothing of jobs that shared others.
 
     Raises NotFoundError (the site), SiteUnavailableError or SiteError.
     """
     chosen = workspace.site(site)
-    if chosen.scheduler is None or not ids:
+    alone = [native_id for native_id in ids if not is_member(native_id)]
+    if chosen.scheduler is None or not alone:
         return {}
     scheduler: Scheduler = load("schedulers", chosen.scheduler.type)(**chosen.scheduler.options)
     runner = open_runner(site, chosen)
     try:
-        return _asked(scheduler, runner, ids)
+        return _asked(scheduler, runner, alone)
     finally:
         runner.close()
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from adapters.schedulers import _body
 from adapters.schedulers._names import MAX_NAME, parse_name, render_name
 from adapters.schedulers.slurm import directives, documents, refusals, text, usage
-from adapters.schedulers.slurm.arrays import expand, whole_jobs
+from adapters.schedulers.slurm.arrays import expand, packed, whole_jobs
 from adapters.schedulers.slurm.rows import Row, cells, statuses
 from adapters.schedulers.slurm.script import render
 from metadata.errors import SiteError, SiteUnavailableError
@@ -139,7 +139,7 @@ class SlurmScheduler:
 
         An element of an array that has not begun leaves no trace anywhere: who cancelled it knows, Slurm does not.
         """
-        return ("scancel", *ids)
+        return ("scancel", *packed(ids))
 
     def parse_cancel(self, result: CommandResult) -> None:
         """Raises when the controller was not reached, or refused for a job that lives."""

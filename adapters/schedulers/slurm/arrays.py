@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from orchestrator.jobs import NativeId
 
@@ -33,6 +34,25 @@ def parse_indexes(expression: str) -> Iterator[int]:
             continue
         first, last, step = match.groups()
         yield from range(int(first), int(last or first) + 1, max(1, int(step or 1)))
+
+
+def packed(ids: Sequence[NativeId]) -> tuple[str, ...]:
+    """The ids with neighbours in an array as one word, so that one request goes out for them.
+
+    >>> packed(["12", "13_0", "13_1", "13_2", "13_7"])
+    ('12', '13_[0-2,7]')
+    """
+    elements: dict[str, list[int]] = {}
+    for native_id in ids:
+        job, _, index = native_id.partition("_")
+        elements.setdefault(job, []).extend([int(index)] if index.isdigit() else [])
+    return tuple(f"{job}_[{','.join(_runs(sorted(indexes)))}]" if indexes else job for job, indexes in elements.items())
+
+
+def _runs(indexes: Sequence[int]) -> Iterator[str]:
+    for _, group in groupby(enumerate(indexes), key=lambda pair: pair[1] - pair[0]):
+        run = [index for _, index in group]
+        yield f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0])
 
 
 def whole_jobs(ids: Sequence[NativeId]) -> str:

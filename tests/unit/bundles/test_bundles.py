@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import PurePosixPath
 
+import psutil
 import pytest
 
 from metadata.errors import SiteUnavailableError
@@ -169,6 +170,29 @@ def test_the_schedulers_word_counts_for_the_member_that_a_worker_was_at(site: Si
     assert site.states(ids) == [DONE, str(state), "QUEUED"]
     status = site.executor.status(ids)[ids[1]]
     assert (status.native_state, status.message) == (f"{word} in 0", "so it says")
+
+
+def test_a_worker_that_hears_of_its_end_after_its_program_did_tells_no_lie(site: Site) -> None:
+    """A scheduler signals one process after the other."""
+    ids = site.submit(2, f"echo $$ > {site.folder}/pid; exec sleep 60")
+    job = site.queue.begin("0")
+    wait_until(lambda: (site.folder / "pid").exists() and (site.folder / "pid").read_text().endswith("\n"))
+    program = int((site.folder / "pid").read_text())
+    os.kill(program, signal.SIGTERM)
+    wait_until(lambda: not psutil.pid_exists(program), what="the program's end")
+    os.kill(job.pid, signal.SIGTERM)
+    assert job.wait(timeout=10) == 143
+    site.queue.states[NativeId("0")] = ended(JobState.FAILED, "PREEMPTED")
+    assert site.states(ids) == ["FAILED", "QUEUED"]
+    assert site.executor.status(ids)[ids[0]].native_state == "PREEMPTED in 0"
+
+
+def test_a_program_that_dies_of_a_signal_by_itself_fails_alone(site: Site) -> None:
+    """Its worker goes on."""
+    ids = site.submit(2, "kill -s KILL $$")
+    assert site.queue.run("0") == 0
+    assert site.states(ids) == ["FAILED", "FAILED"]
+    assert site.executor.status(ids)[ids[0]].exit_code == 137
 
 
 def test_a_worker_that_fails_before_it_takes_anything_costs_one_member(site: Site) -> None:
