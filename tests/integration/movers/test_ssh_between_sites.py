@@ -301,6 +301,27 @@ def python_hidden(site: TestbedSite) -> Iterator[None]:
         site.execute("chmod", "755", program)
 
 
+@pytest.mark.parametrize("mover", ["tar", "ssh"])
+@pytest.mark.parametrize("direction", [Direction.THIRD_PARTY, Direction.RELAY])
+def test_login_shells_that_talk_spoil_no_byte(pair: Pair, mover: str, direction: Direction) -> None:
+    """Quota notices and modules write into every session."""
+    if direction not in load("movers", mover).capabilities.directions:
+        pytest.skip("it goes by this machine")
+    pair.write("file", os.urandom(1 << 20))
+    starts = [site.root / "home/alice/.bashrc" for site in (pair.source, pair.destination)]
+    before = [start.read_text() for start in starts]
+    try:
+        for start, text in zip(starts, before, strict=True):
+            start.write_text(f"echo welcome; printf half; printf 'oh\\n' >&2\n{text}")
+        result = move(mover, pair.request("file", direction=direction))
+    finally:
+        for start, text in zip(starts, before, strict=True):
+            start.write_text(text)
+    assert sha256(pair.at_destination("new/file.part")) == sha256(pair.at_source("file"))
+    assert [digest.sha256 for digest in result.digests.values()] == [sha256(pair.at_source("file"))]
+    assert traces(pair) == []
+
+
 @pytest.mark.parametrize("mover", ["tar", "ssh", "sftp"])
 def test_a_relay_goes_by_this_machine_and_writes_nothing_here(pair: Pair, mover: str, tmp_path: Path) -> None:
     """Sites need not know each other."""
