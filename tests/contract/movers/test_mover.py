@@ -131,6 +131,13 @@ def test_a_file_of_any_name_is_moved(way: Way, tmp_path: Path) -> None:
     assert partial.read_bytes() == b"content"
 
 
+def test_every_credential_that_is_named_lets_one_site_in_to_the_other(other_way: Way, tmp_path: Path) -> None:
+    """What is left out here is the credential of all other tests."""
+    (tmp_path / "source").write_bytes(BIG)
+    moved(other_way, tmp_path / "source", tmp_path / "part")
+    assert (tmp_path / "part").read_bytes() == BIG
+
+
 def test_a_file_with_holes_arrives_with_its_zeros(way: Way, tmp_path: Path) -> None:
     """Whether the holes are kept is the file system's affair."""
     with (tmp_path / "source").open("wb") as file:
