@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import subprocess
 import time
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from metadata.errors import MiddlewareError
 from staging.ports import Capabilities, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
 
 _BLOCK_BYTES = 1 << 20
-_READ = 'exec tail -c "+$2" -- "$1"'
+# A login shell may talk before the file begins.
+_READ = """printf '\\n%s\\n' "$3"; exec tail -c "+$2" -- "$1\""""
 # Old builds of sha256sum take five times as long as OpenSSL. tee goes on when the disk is full, and says so.
 _WRITE = """\
-{ [ "$2" = 0 ] || head -c "$2" -- "$1"; tee -a -- "$1" || echo convoy-failed >&2; } |
+echo; { [ "$2" = 0 ] || head -c "$2" -- "$1"; tee -a -- "$1" || echo convoy-failed >&2; } |
   if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum -b; fi
 stat -L -c %s -- "$1\""""
 
@@ -75,10 +77,12 @@ class _Flow:
 
     def run(self, source: Side, destination: Side) -> FileDigest:
         """The file lies there. Its digest, whatever it is."""
+        mark = f"convoy-{secrets.token_hex(8)}"
         with (
-            running(source.argv(_READ, self.file.source_path, str(self.begin + 1))) as reader,
+            running(source.argv(_READ, self.file.source_path, str(self.begin + 1), mark)) as reader,
             running(destination.argv(_WRITE, self.file.partial_path, str(self.begin)), stdin=subprocess.PIPE) as writer,
         ):
+            _skip_noise(reader.stdout.fileno(), f"\n{mark}\n".encode())
             widen(writer.stdin.fileno())
             self._carry(reader.stdout.fileno(), writer.stdin.fileno())
             reader.stdout.close()
@@ -106,6 +110,13 @@ class _Flow:
             raise no_room(destination.site, last_line(words.replace("convoy-failed", ""), code))
         if code or "convoy-failed" in words:
             raise failure(destination.site, words.replace("convoy-failed", ""), code)
+
+
+def _skip_noise(reader: int, mark: bytes) -> None:
+    """What comes next is the file."""
+    said = b""
+    while not said.endswith(mark) and (byte := os.read(reader, 1)):
+        said = said[-len(mark) :] + byte
 
 
 def _pass_on(reader: int, writer: int) -> int:

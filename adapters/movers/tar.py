@@ -25,7 +25,8 @@ from staging.ports import Capabilities, Credential, Direction, FileDigest, MoveF
 
 _AGENT = Path(agent.__file__).read_bytes()
 _PROBE = """\
-command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys; sys.exit(sys.version_info < (3, 6))'; echo $?"""
+command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys; sys.exit(sys.version_info < (3, 6))'
+printf '\\n%s\\n' "$?\""""
 # The program comes by the standard input, before its own input: no argument is long, and nothing is written at a site.
 _PACK = "import sys; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
 # A login shell may talk before the stream begins.
@@ -159,7 +160,9 @@ def _preamble(plan: _Plan) -> bytes:
     """What the unpacker reads before the stream."""
     paths = (os.fsencode(file.partial_path) for file in plan.files)
     rate = None if plan.packs else plan.request.limit_bytes_per_s
-    return plan.mark.encode() + b"\n" + _program() + _rows(zip(plan.names, paths, plan.offsets, strict=True), rate=rate)
+    return (
+        f"\n{plan.mark}\n".encode() + _program() + _rows(zip(plan.names, paths, plan.offsets, strict=True), rate=rate)
+    )
 
 
 def _program() -> bytes:

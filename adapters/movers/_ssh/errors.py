@@ -14,7 +14,7 @@ from metadata.errors import (
 )
 
 RETRY_S = 2.0
-_FULL = re.compile(r"No space left|Disk quota exceeded|File too large")
+_FULL = re.compile(r"No space left|Disk quota exceeded")
 _UNREACHABLE = re.compile(
     r"Connection refused|Connection timed out|No route to host|Network is unreachable|Could not resolve|"
     r"Operation timed out|banner exchange|Host is down|Name or service not known"

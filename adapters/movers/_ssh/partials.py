@@ -10,11 +10,12 @@ from adapters.movers._ssh.sides import Side
 from metadata.errors import StagingError
 from staging.ports import MoveFile
 
+# The empty line ends what a login shell may have said.
 # The input: `$1` bytes of folders, then files. What is not there yet has no size, which is no failure.
 _LOOK = """\
-head -c "$1" | LC_ALL=C xargs -0r mkdir -p -- && {
+echo; head -c "$1" | LC_ALL=C xargs -0r mkdir -p -- && {
 LC_ALL=C xargs -0r stat -L --printf '%s %f\\0%n\\0' -- 2>/dev/null; exit 0; }"""
-_SIZES = "LC_ALL=C xargs -0r stat -L --printf '%s %f\\0%n\\0' -- 2>/dev/null; exit 0"
+_SIZES = "echo; LC_ALL=C xargs -0r stat -L --printf '%s %f\\0%n\\0' -- 2>/dev/null; exit 0"
 _EMPTY = "xargs -0r truncate -s 0 --"
 
 _WRITE = 'head -c 1048576 /dev/zero >"$1"; code=$?; rm -f -- "$1"; exit "$code"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import threading
 from dataclasses import dataclass
 
 from adapters.movers._ssh.doors import Door
@@ -12,6 +13,9 @@ from adapters.movers._ssh.logins import shared_words
 from adapters.movers._ssh.programs import running
 from metadata.errors import StagingError
 from staging.ports import Direction, Endpoint, MoveRequest
+
+_LONGEST_S = 600.0
+"""A site whose file system hangs answers nothing, and its sshd is well all the while."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +46,12 @@ class Side:
     def run(self, script: str, *arguments: str, stdin: bytes = b"") -> bytes:
         """What a short script said. Raises the error that its failure means."""
         with running(self.argv(script, *arguments), stdin=subprocess.PIPE) as program:
+            ending = threading.Timer(_LONGEST_S, program.kill)
+            ending.start()
             program.feed(stdin)
             answer = program.stdout.read()
             code = program.wait()
+            ending.cancel()
             if code:
                 raise failure(self.site, program.words(), code)
         return answer

@@ -65,18 +65,25 @@ def mover_agent(mover_sshd: LocalSshd) -> Iterator[Path]:
 
 
 def _ways() -> list[tuple[str, Direction, Credential]]:
+    """Third parties with the credential that needs most; the others have a test of their own."""
     return [
-        (name, direction, credential)
+        (name, direction, _credentials(name)[-1] if direction is Direction.THIRD_PARTY else Credential.NONE)
         for name in names("movers")
         for direction in _ENDS
         if _can(name, direction)
-        for credential in _credentials(name, direction)
     ]
 
 
-def _credentials(name: str, direction: Direction) -> list[Credential]:
-    if direction is not Direction.THIRD_PARTY:
-        return [Credential.NONE]
+def _other_ways() -> list[tuple[str, Direction, Credential]]:
+    return [
+        (name, Direction.THIRD_PARTY, credential)
+        for name in names("movers")
+        if _can(name, Direction.THIRD_PARTY)
+        for credential in _credentials(name)[:-1]
+    ]
+
+
+def _credentials(name: str) -> list[Credential]:
     return sorted(load("movers", name).capabilities.credentials)
 
 
@@ -91,11 +98,20 @@ def _can(name: str, direction: Direction) -> bool:
 @pytest.fixture(params=_ways(), ids="-".join)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
     """Each mover in turn, on each way that it can go."""
-    name, direction, credential = request.param
-    if credential is Credential.AGENT:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return _way(request)
+
+
+@pytest.fixture(params=_other_ways(), ids="-".join)
+def other_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
+    """Each mover between two sites, with each other credential."""
+    if request.param[2] is Credential.AGENT:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(request.getfixturevalue("mover_agent")))
-    else:
-        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return _way(request)
+
+
+def _way(request: pytest.FixtureRequest) -> Way:
+    name, direction, credential = request.param
     try:
         mover = load("movers", name)()
     except AdapterUnavailableError as error:

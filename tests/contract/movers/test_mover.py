@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, TransferInterruptedError
-from staging.ports import FileDigest, MoveFile, MoveRequest, MoveResult
+from staging.ports import Direction, FileDigest, MoveFile, MoveRequest, MoveResult
 from tests.contract.movers.conftest import Way
 from tests.contract.storages.small_disk import small_disk
 from tests.testbed.fixtures import wait_until
@@ -131,6 +131,13 @@ def test_a_file_of_any_name_is_moved(way: Way, tmp_path: Path) -> None:
     assert partial.read_bytes() == b"content"
 
 
+def test_every_credential_that_is_named_lets_one_site_in_to_the_other(other_way: Way, tmp_path: Path) -> None:
+    """What is left out here is the credential of all other tests."""
+    (tmp_path / "source").write_bytes(BIG)
+    moved(other_way, tmp_path / "source", tmp_path / "part")
+    assert (tmp_path / "part").read_bytes() == BIG
+
+
 def test_a_file_with_holes_arrives_with_its_zeros(way: Way, tmp_path: Path) -> None:
     """Whether the holes are kept is the file system's affair."""
     with (tmp_path / "source").open("wb") as file:
@@ -139,6 +146,24 @@ def test_a_file_with_holes_arrives_with_its_zeros(way: Way, tmp_path: Path) -> N
         file.write(b"island")
     moved(way, tmp_path / "source", tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_file_of_more_than_two_gib_is_gone_on_with(way: Way, tmp_path: Path) -> None:
+    """Its offsets need more than 31 bits; nearly all of it lies there already, as a hole."""
+    if not way.mover.capabilities.resumes or way.direction is not Direction.PUSH:
+        pytest.skip("it does not resume, or differs from a push in the ends of the pipe alone")
+    for name, size in (("source", (2 << 30) + 5), ("part", 2 << 30)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    with (tmp_path / "source").open("r+b") as file:
+        file.seek(2 << 30)
+        file.write(b"the e")
+    result = moved(way, tmp_path / "source", tmp_path / "part")
+    assert result.bytes_moved == 5
+    with (tmp_path / "part").open("rb") as file:
+        file.seek(2 << 30)
+        assert file.read() == b"the e"
 
 
 def test_many_files_are_moved_by_one_request(way: Way, tmp_path: Path) -> None:
