@@ -93,8 +93,10 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-        return found
+        module = import_module(f"{__name__}.{_MODULE_OF[name]}")
+        # All of them at once: the module `logs` must not stand where the verb `logs` is looked for.
+        globals().update({other: getattr(module, other) for other in _WHERE[_MODULE_OF[name]]})
+        return globals()[name]
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

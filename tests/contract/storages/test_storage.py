@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from adapters.storages import command
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError
+from orchestrator.ports import SiteSettings
+from orchestrator.registry import load
 from staging.ports import FileDigest, Storage
 from tests.contract.storages.small_disk import small_disk
 
@@ -252,3 +255,17 @@ def test_what_cannot_be_done_is_an_error_of_ours(storage: Storage, tmp_path: Pat
         storage.read(str(tmp_path / "folder"))
     with pytest.raises(MiddlewareError):
         storage.rename(str(tmp_path / "file"), str(tmp_path / "folder"))
+
+
+def test_a_site_without_perl_renames_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More slowly, with a process for each file."""
+    monkeypatch.setattr(command, "RENAME", command.RENAME.replace("perl", "no-such-perl"))
+    settings = SiteSettings(name="toy", workdir=PurePosixPath(tmp_path))
+    storage = command.CommandStorage(settings, load("runners", "local")(site="toy", options={}))
+    for test in (
+        test_many_files_are_renamed_and_removed_at_once,
+        test_of_many_renames_the_one_that_fails_is_told,
+    ):
+        folder = tmp_path / test.__name__[:20]
+        folder.mkdir()
+        test(storage, folder)
