@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from adapters.storages.command.scripts import COPY, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
+from adapters.storages.command.scripts import COPY, DIGEST, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
 from metadata.errors import NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import Argv, CommandResult, CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat
@@ -56,8 +56,7 @@ class CommandStorage:
 
     def digest(self, path: str) -> FileDigest:
         """The file's size and SHA-256, computed at the site."""
-        script = 'sha256sum -b <"$1" && wc -c <"$1"'
-        answer = self._sh(script, path, path=path, timeout_s=_LONG_S)
+        answer = self._sh(DIGEST, path, path=path, timeout_s=_LONG_S)
         sha256, _, size = re.split(r"\s+", answer.stdout.strip())
         return FileDigest(size_bytes=int(size), sha256=sha256)
 
