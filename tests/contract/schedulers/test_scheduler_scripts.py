@@ -179,9 +179,9 @@ def test_a_signal_for_the_script_reaches_the_program(make_spec, tmp_path):
     spec = make_spec(executable="/bin/sh", arguments=("-c", words), attributes=JobAttributes(custom_attributes=custom))
     script = registry.load("schedulers", "slurm")().render_script(spec, receipts=PurePosixPath(tmp_path))
     job = subprocess.Popen(["bash", "-c", script], env={"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": "7"})
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not Path(spec.directory / "ready").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     job.send_signal(signal.SIGUSR1)
-    assert job.wait(timeout=20) == 5
+    assert job.wait(timeout=60) == 5
     assert Path(spec.stdout_path).read_text() == "heard\n"

@@ -89,7 +89,7 @@ def test_one_login_with_a_code_serves_everything_in_this_process(clusters: Clust
         identity = operations.login_site(workspace, "agh", person)
         assert (identity.user, identity.host, identity.directory) == ("alice", "agh", "/home/alice")
         made = operations.submit_job(workspace, "agh", "true")
-        assert operations.wait_job(workspace, made.id, wait_s=60).state == "COMPLETED"
+        assert operations.wait_job(workspace, made.id, wait_s=120).state == "COMPLETED"
         assert all(finding.good for finding in operations.test_site(workspace, "agh"))
     assert len(person.asked) == 1
     outside = clusters.run("job", "exec", "agh", "true")
