@@ -183,6 +183,7 @@ class CommandLineExecutor:
 def _joined(status: JobStatus, receipt: JobStatus) -> JobStatus:
     return replace(
         status,
+        token=receipt.token,
         outputs=receipt.outputs,
         exit_code=status.exit_code if status.exit_code is not None else receipt.exit_code,
         message=status.message or receipt.message,

@@ -22,9 +22,9 @@ from paramiko import (
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType
 
 from adapters.runners.ssh.client_config import Target
-from adapters.runners.ssh.errors import LoginNeededError, LoginRefusedError
+from adapters.runners.ssh.errors import LoginRefusedError
 from adapters.runners.ssh.transport import PoliteTransport
-from metadata.errors import SiteUnavailableError
+from metadata.errors import LoginNeededError, SiteUnavailableError
 
 _INTERACTIVE = "keyboard-interactive"
 _PASSWORD = "password"  # noqa: S105 - the method's name in the SSH protocol

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from adapters.runners.ssh.errors import LoginNeededError, LoginRefusedError, ShownKey, UntrustedHostKeyError
+from adapters.runners.ssh.errors import LoginRefusedError, ShownKey, UntrustedHostKeyError
 from adapters.runners.ssh.exchange import Answer, Exchange, LinkLostError
 from adapters.runners.ssh.files import get_command, missing_or_refused, put_command
 from adapters.runners.ssh.framing import kill_command, new_marker, parse_answer, render_line
@@ -18,7 +18,7 @@ from adapters.runners.ssh.login import Prompter
 from adapters.runners.ssh.settings import parse_settings
 from adapters.runners.ssh.sftp import SftpSession
 from adapters.runners.ssh.sharing import borrow_link, give_back_link
-from metadata.errors import ConflictError, MiddlewareError, SiteError, SiteUnavailableError
+from metadata.errors import ConflictError, LoginNeededError, MiddlewareError, SiteError, SiteUnavailableError
 from orchestrator.ports import Argv, CommandResult
 
 _log = logging.getLogger(__name__)

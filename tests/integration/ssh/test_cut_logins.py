@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType
 
-from adapters.runners.ssh import LoginNeededError, LoginRefusedError
+from adapters.runners.ssh import LoginRefusedError
 from adapters.runners.ssh.client_config import resolve_target
 from adapters.runners.ssh.login import Login
 from adapters.runners.ssh.settings import SshSettings
-from metadata.errors import SiteUnavailableError
+from metadata.errors import LoginNeededError, SiteUnavailableError
 from tests.integration.ssh.conftest import Person
 from tests.testbed.local_sshd import make_key
 
