@@ -48,8 +48,8 @@ class Engine:
         self._idle = threading.Event()
         self._due: set[str] = set()
         self._lost = threading.Event()
-        self._stagings = Stagings(context, self._run, self._wake.set)
         self._silences = Silences(run_id)
+        self._stagings = Stagings(context, self._run, self._wake.set, self._silences)
         self._submissions = Submissions(context, self._run, self._stagings.path, self._silences)
         self._completions = Completions(context, self._run, self._silences)
         # Such a check looks at every method, and each change asks for it.
@@ -146,7 +146,7 @@ class Engine:
 
     def _decide(self, page: Page) -> list[Batch]:
         open_steps(self._run, page, self._context.numbers[TASKS])
-        reused = take_over(self._context, self._run, page)
+        reused = take_over(self._context, self._run, page, silences=self._silences)
         ready = self._stagings.request(page)
         rest = self._submissions.write_down(ready, page)
         if reused or rest:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from metadata.errors import LoginNeededError, MiddlewareError, TransientError
 from metadata.journal import Page
 
+_TROUBLE_S = 10.0
+"""Until a site that cannot even say what it has is asked again."""
+
 
 @dataclass(kw_only=True)
 class _Silence:
@@ -22,9 +25,12 @@ class Silences:
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self._silences: dict[str, _Silence] = {}
+        self._rests_until: dict[str, float] = {}
 
     def note(self, site: str, error: MiddlewareError, page: Page) -> None:
         """A site gave no answer, or a wrong one."""
+        wait_s = error.retry_after_s if isinstance(error, TransientError) else _TROUBLE_S
+        self._rests_until[site] = time.monotonic() + wait_s
         kind, before = _kind(error), self._silences.get(site)
         if before is not None and (before.kind, before.message) == (kind, error.message):
             return
@@ -32,8 +38,13 @@ class Silences:
         self._silences[site] = _Silence(kind=kind, message=error.message, since=since)
         page.event(self._run_id, kind, site, error.message)
 
+    def rests(self, site: str) -> bool:
+        """True while a site is better not asked again: each question holds up the others while it lasts."""
+        return self._rests_until.get(site, 0.0) > time.monotonic()
+
     def end(self, site: str, page: Page) -> None:
         """A site answered."""
+        self._rests_until.pop(site, None)
         silence = self._silences.pop(site, None)
         if silence is not None:
             page.event(self._run_id, "site.answers", site, f"after {time.time() - silence.since:.1f} s")

@@ -34,9 +34,6 @@ _Row = tuple[LiveStep, LiveTask, LiveAttempt]
 _AT_ONCE = 250
 """Tasks a page: a killed engine has at most so many to look for at a site."""
 
-_TROUBLE_S = 10.0
-"""Until a site that cannot even say what it has is asked again."""
-
 
 @cache
 def _document(resources: Resources) -> dict[str, Any]:
@@ -53,8 +50,6 @@ class Submissions:
         self._path = path
         """(sha256, site) -> where the content lies."""
         self._silences = silences
-        self._ask_again: dict[str, float] = {}
-        """Site -> when an unanswered submission is looked into."""
 
     def write_down(self, ready: Sequence[tuple[LiveStep, LiveTask]], page: Page) -> int:
         """Notes an attempt for each task: the token comes first, the site later. Returns how many must wait a turn."""
@@ -94,7 +89,7 @@ class Submissions:
         for step, task, attempt in self._run.under_way():
             if attempt.native_id is None:
                 by_site[step.plan.site].append((step, task, attempt))
-        due = {site for site in by_site if self._ask_again.get(site, 0.0) <= time.monotonic()}
+        due = {site for site in by_site if not self._silences.rests(site)}
         for site in due:
             self._send_to(site, by_site[site], page)
         return due
@@ -105,11 +100,7 @@ class Submissions:
             self._look_for(executor, site, [row for row in rows if row[2].doubtful], page)
             self._submit(executor, [row for row in rows if row[2].native_id is None], page)
             self._silences.end(site, page)
-        except TransientError as error:
-            self._ask_again[site] = time.monotonic() + error.retry_after_s
-            self._silences.note(site, error, page)
         except MiddlewareError as error:
-            self._ask_again[site] = time.monotonic() + _TROUBLE_S
             self._silences.note(site, error, page)
 
     def _look_for(self, executor: JobExecutor, site: str, unsure: Sequence[_Row], page: Page) -> None:
@@ -175,6 +166,8 @@ class Submissions:
         for step, task, attempt in rows:
             try:
                 specs.append(self._spec(step, task, attempt))
+            except TransientError:
+                raise  # its site is silent, which is no fault of the task
             except MiddlewareError as error:
                 self._refused((step, task, attempt), error.message, page)
         return specs

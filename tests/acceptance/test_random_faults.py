@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ STEP = """\
     command: |
       echo "begins $(pwd | sed 's,.*/runs/[^/]*/,,')" >> {{counters}}/{side}
       {work}
-      echo {{{{with.n}}}} > made.txt
+      echo {side}{number} {{{{with.n}}}} > made.txt
       echo "ends $(pwd | sed 's,.*/runs/[^/]*/,,')" >> {{counters}}/{side}
     outputs: {{made: made.txt}}
     at: {side}
@@ -150,6 +151,8 @@ class Ordeal:
     def carry_out(self, fault: Fault) -> None:
         """One thing breaks, and is mended."""
         site = self.clusters.sites[fault.side]
+        assert self.engine is not None
+        assert self.engine.poll() is None, "the engine gave up"
         if fault.kind == "kill-engine":
             self.stop()
             self.start("resume", "--no-report")
@@ -212,8 +215,7 @@ def test_every_task_is_done_once_whatever_breaks(ordeal: Ordeal, seed: int) -> N
         check_done_once(ordeal, record)
         check_explained(ordeal, record)
     except BaseException:
-        print(f"seed {seed}: {ordeal.mischief}")
-        print((ordeal.clusters.home / "said").read_text()[-6000:])
+        sys.stdout.write(f"seed {seed}: {ordeal.mischief}\n{(ordeal.clusters.home / 'said').read_text()[-6000:]}")
         raise
 
 
