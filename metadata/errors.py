@@ -75,7 +75,7 @@ class SiteUnavailableError(TransientError):
 class LoginNeededError(SiteUnavailableError):
     """A person has to log in (a code, a passphrase, a fresh certificate) before anything can be done here."""
 
-    def __init__(self, message: str, *, retry_after_s: float = 60.0, **fields: Any) -> None:
+    def __init__(self, message: str, *, retry_after_s: float = 2.0, **fields: Any) -> None:
         super().__init__(message, retry_after_s=retry_after_s, **fields)
 
 

@@ -97,6 +97,7 @@ class Engine:
             page.update(RUNS, self._run.id, state="ACTIVE", started_at=time.time())
             page.event(self._run.id, "run.started", self._run.id)
         else:
+            page.update(RUNS, self._run.id, message="")
             page.event(self._run.id, "run.resumed", self._run.id)
         self._commit(page)
 

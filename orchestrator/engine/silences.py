@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from metadata.errors import LoginNeededError, MiddlewareError, TransientError
 from metadata.journal import Page
+from metadata.tables import RUNS
 
+_WORDS = {
+    "site.login": "waiting for a login at {site}: convoy site login {site}",
+    "site.silent": "waiting for {site}, which does not answer",
+    "site.trouble": "waiting for {site}, which is in trouble: convoy site test {site}",
+}
 _TROUBLE_S = 10.0
 """Until a site that cannot even say what it has is asked again."""
 
@@ -37,6 +43,7 @@ class Silences:
         since = before.since if before else time.time()
         self._silences[site] = _Silence(kind=kind, message=error.message, since=since)
         page.event(self._run_id, kind, site, error.message)
+        self._tell(page)
 
     def rests(self, site: str) -> bool:
         """True while a site is better not asked again: each question holds up the others while it lasts."""
@@ -48,6 +55,12 @@ class Silences:
         silence = self._silences.pop(site, None)
         if silence is not None:
             page.event(self._run_id, "site.answers", site, f"after {time.time() - silence.since:.1f} s")
+            self._tell(page)
+
+    def _tell(self, page: Page) -> None:
+        """The run says what it waits for, so that every face shows it."""
+        words = [_WORDS[silence.kind].format(site=site) for site, silence in sorted(self._silences.items())]
+        page.update(RUNS, self._run_id, message="; ".join(words))
 
 
 def _kind(error: MiddlewareError) -> str:

@@ -242,7 +242,8 @@ def check_explained(ordeal: Ordeal, record: RunRecord) -> None:
     """By the events of the run."""
     events = Counter(event.kind for event in record.events)
     about = {kind: {event.subject for event in record.events if event.kind == kind} for kind in events}
-    assert events["run.resumed"] == sum(fault.kind == "kill-engine" for fault in ordeal.mischief.faults)
+    killed = sum(fault.kind == "kill-engine" for fault in ordeal.mischief.faults)
+    assert 1 <= events["run.resumed"] <= killed  # one may be killed before it has taken anything up
     for step in record.steps:
         for task in step.tasks:
             for attempt in task.attempts[:-1]:

@@ -89,11 +89,10 @@ def _asked(key: UnknownKey) -> bool:
 def login(terminal: Terminal, site: SiteName) -> None:
     """Log in to a site, answer what it asks, and show who you are there.
 
-    The login lasts as long as this command: SSH has none that other commands could share. It shows whether your key,
-    code and certificate are accepted. A Python program that calls operations.login_site keeps it for all that it does.
+    Where the site wants a code or a password, the login stays open behind this command: every run, transfer and other
+    command of yours uses it, and runs that waited for it go on. It ends after twelve idle hours.
     """
     terminal.answer(operations.login_site(terminal.workspace, site, _Person()), tables.identity_view)
-    terminal.hint("This login ends with this command; others that need an answer from you must ask for it themselves.")
 
 
 class _Person:
