@@ -138,7 +138,8 @@ class CommandLineExecutor:
             except MiddlewareError:
                 continue  # one memory is out of order (no accounting, say); the next may still know
             for native_id in absent:
-                if native_id in answer and native_id not in more:
+                # After a crash the accounts go on calling a job RUNNING that its scheduler has forgotten.
+                if native_id in answer and native_id not in more and answer[native_id].state.final:
                     more[native_id] = answer[native_id]
         return more
 
