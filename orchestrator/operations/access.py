@@ -52,6 +52,9 @@ class SupportsLogin(Protocol):
     def log_in(self, prompter: Prompter) -> None:
         """Every program of this user gets in from now on; `prompter` was asked where the site wants a person."""
 
+    def log_out(self) -> None:
+        """Nobody uses that login any more."""
+
     def find_untrusted_key(self) -> Any:
         """The first host key on the way that nobody has said yes to; None when all are trusted."""
 
@@ -140,6 +143,15 @@ def login_site(workspace: Workspace, name: str, prompter: Prompter) -> Identity:
         answer = runner.run(_WHO, timeout_s=30.0)
     user, host, directory, groups, *_ = [*answer.stdout.splitlines(), "", "", "", ""]
     return Identity(site=name, user=user, host=host, directory=directory, groups=tuple(groups.split()))
+
+
+def logout_site(workspace: Workspace, name: str) -> None:
+    """The login that `login_site` left behind, if there is one, is over.
+
+    Raises NotFoundError or InvalidInputError (the site needs no login).
+    """
+    with closing(_open_login(workspace, name)) as runner:
+        runner.log_out()
 
 
 def run_command(

@@ -158,7 +158,6 @@ class Ordeal:
             self.start("resume", "--no-report")
         elif fault.kind == "power-loss":
             site.fault("power-off")
-            time.sleep(1)
             site.fault("power-on")
         else:
             site.fault(fault.kind, {"cut": 10, "restart-slurmctld": 2, "kill-sshd": 1}[fault.kind])

@@ -36,6 +36,12 @@ class Link:
         self._opening = threading.Lock()
         self._failure: tuple[float, MiddlewareError] | None = None
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open, as far as is known."""
+        connection = self._connection
+        return connection is not None and connection.transport.is_active()
+
     @contextmanager
     def channel(self, *, deadline: float) -> Iterator[Channel]:
         """A fresh session channel, closed at the end of the block.

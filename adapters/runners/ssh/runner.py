@@ -89,10 +89,16 @@ class SshRunner:
 
         Raises what `run` raises, LoginNeededError for a wrong answer too.
         """
+        if self._link.shared.open:
+            return
         try:
             self._link.connect()
         except LoginNeededError:
             self._link.shared.log_in(prompter)
+
+    def log_out(self) -> None:
+        """The login that `log_in` left behind is over."""
+        self._link.shared.log_out()
 
     def find_untrusted_key(self) -> ShownKey | None:
         """The first host key on the way that nobody has said yes to (or that changed); None when all are trusted.
@@ -141,14 +147,14 @@ class SshRunner:
         return Answer(exit_code=answer.exit_code, stdout=framed.stdout, stderr=framed.stderr)
 
     def _exchange(self, line: bytes, stdin: bytes, deadline: float) -> Answer:
-        """By this program's own connection, or, where a person is needed for one, by the login that a person opened."""
-        try:
-            with self._link.channel(deadline=deadline) as channel:
-                return Exchange(channel=channel, deadline=deadline, stdin=stdin).run(line)
-        except LoginNeededError:
-            if not self._link.shared.open:
-                raise
+        """By the login that a person opened, where there is one, else by this program's own connection.
+
+        Where a person is needed, to try the own one first would be a failed login each time, and sshd counts those.
+        """
+        if not self._link.connected and self._link.shared.open:
             return self._link.shared.run(line, stdin=stdin, deadline=deadline)
+        with self._link.channel(deadline=deadline) as channel:
+            return Exchange(channel=channel, deadline=deadline, stdin=stdin).run(line)
 
     def _end(self, stdout: bytes, marker: str) -> None:
         """A command that ran out of time is killed by another one: many sshd refuse SSH's own signal request."""

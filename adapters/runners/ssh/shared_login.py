@@ -135,14 +135,7 @@ class SharedLogin:
             yield from ("-i", str(path))
         if settings.known_hosts:
             yield from ("-o", f"UserKnownHostsFile={settings.known_hosts}")
-        yield from (
-            "-o",
-            "StrictHostKeyChecking=yes",
-            "-o",
-            f"ControlPath={self.socket}",
-            "-o",
-            "ClearAllForwardings=yes",
-        )
+        yield from ("-o", f"ControlPath={self.socket}", "-o", "StrictHostKeyChecking=yes")
         yield from ("-o", f"ConnectTimeout={int(settings.connect_timeout_s) or 1}", "-T")
 
     def _refusal(self, said: str) -> SiteUnavailableError:

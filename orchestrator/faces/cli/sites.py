@@ -1,4 +1,4 @@
-"""Sites: site ls, show, test, trust, login."""
+"""Sites: site ls, show, test, trust, login, logout."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     verb(sites, examples=["convoy site test agh"])(test)
     verb(sites, examples=["convoy site trust agh", "convoy site trust agh --fingerprint SHA256:Yd0o..."])(trust)
     verb(sites, examples=["convoy site login agh"])(login)
+    verb(sites, examples=["convoy site logout agh"])(logout)
 
 
 def ls(terminal: Terminal) -> None:
@@ -93,6 +94,11 @@ def login(terminal: Terminal, site: SiteName) -> None:
     command of yours uses it, and runs that waited for it go on. It ends after twelve idle hours.
     """
     terminal.answer(operations.login_site(terminal.workspace, site, _Person()), tables.identity_view)
+
+
+def logout(terminal: Terminal, site: SiteName) -> None:
+    """End the login that `convoy site login` left open."""
+    operations.logout_site(terminal.workspace, site)
 
 
 class _Person:

@@ -33,7 +33,7 @@ def guarded(fragile_clusters: Clusters, tmp_path: Path, monkeypatch: pytest.Monk
     file = fragile_clusters.home / "sites.yaml"
     file.write_text(file.read_text().replace("{host: psnc,", "{host: psnc, port: 2222,"))
     yield fragile_clusters
-    _runner(fragile_clusters)._link.shared.log_out()
+    fragile_clusters.run("site", "logout", "agh")
 
 
 def _runner(clusters: Clusters) -> SshRunner:
@@ -93,7 +93,7 @@ def test_one_login_serves_commands_of_every_process_until_it_ends(guarded: Clust
     try:
         assert runner.run(("sh", "-c", "cat; echo err >&2; exit 3"), stdin="in\n").stdout == "in\n"
         assert guarded.run("job", "exec", "agh", "--", "id", "-un").stdout.strip() == "alice"
-        runner._link.shared.log_out()
+        runner.log_out()
         wait_until(lambda: not runner._link.shared.open)
         with pytest.raises(LoginNeededError):
             runner.run(("true",))
