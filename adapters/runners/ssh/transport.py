@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from paramiko import Message, Transport
 
 from adapters.runners.ssh.host_check import HostCheck
+
+# Our own errors tell what went wrong; without a handler Python would write paramiko's words to the screen as well.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _NO_MORE_METHODS = 14  # SSH_DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE, RFC 4253, section 11.1
 _TOO_MANY = "too many authentication failures"  # OpenSSH's words; it sends them as a plain protocol error
