@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
+import re
 import select
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from adapters.runners.ssh import SshRunner
 from metadata.errors import LoginNeededError
 from tests.integration.slurm.conftest import PROGRAM, Clusters, environment
-from tests.testbed.fixtures import wait_until
+from tests.testbed.fixtures import TestbedSite, wait_until
 
 CODE, WRONG_CODE = "271828", "314159"
+# The code as such, and not six digits of a hash or a time; the option, except where its owner put it.
+PLANTED = re.compile(rb"(?<![0-9a-f.])271828(?![0-9a-f.])|(?<!PLANTED_OPTION=)planted-site-secret")
+SECRET_DOOR = """\
+    storage: command
+    doors: {webdav: {url: "https://localhost", password: "${PLANTED_OPTION}"}}
+"""
 ACROSS = """\
 name: guarded
 steps:
@@ -83,6 +93,56 @@ def test_a_run_waits_for_a_login_and_goes_on_when_a_person_has_logged_in_elsewhe
     assert [row.state for row in record.transfers] == ["COMPLETED"]
     story = [event.kind for event in record.events if event.subject == "agh"]
     assert story[:2] == ["site.login", "site.answers"]
+
+
+class Watch:
+    """Notes the words and the environment of every program, here and at a site, for as long as it is open."""
+
+    def __init__(self, site: TestbedSite) -> None:
+        self._site = site
+        self._stop = threading.Event()
+        self._worker = threading.Thread(target=self._look)
+        self.seen: set[bytes] = set()
+        self.rounds = 0
+
+    def __enter__(self) -> Self:
+        self._worker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._worker.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.05):
+            for path in (*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")):
+                with contextlib.suppress(OSError):
+                    self.seen.add(path.read_bytes())
+            self.seen.add(self._site.execute("ps", "-efww").encode())
+            self.rounds += 1
+
+
+def test_no_code_and_no_secret_of_the_site_file_stands_anywhere(
+    guarded: Clusters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in a list of programs, a log, the database, the report, the crate or a script at the site."""
+    monkeypatch.setenv("PLANTED_OPTION", "planted-site-secret")
+    file = guarded.home / "sites.yaml"
+    file.write_text(file.read_text().replace("    storage: command\n", SECRET_DOOR, 1))
+    with Watch(guarded.sites["agh"]) as watch:
+        code, said = log_in(guarded, CODE)
+        assert code == 0, said
+        done = guarded.run("--verbose", "run", guarded.write(ACROSS))
+        assert done.returncode == 0, done.stderr
+        crate = guarded.run("report", guarded.record().id)
+        assert crate.returncode == 0, crate.stderr
+    assert watch.rounds > 1
+    here = {str(path): path.read_bytes() for path in guarded.home.parent.rglob("*") if path.is_file()}
+    there = guarded.sites["agh"].execute("/bin/sh", "-c", f"cd {guarded.workdir} && grep -r '' . || true").encode()
+    told = {"screen": (done.stdout + done.stderr + crate.stdout + crate.stderr + said).encode(), "site": there}
+    assert any("report" in name for name in here)
+    told |= here | {f"programs {n}": text for n, text in enumerate(watch.seen)}
+    assert [name for name, text in told.items() if PLANTED.search(text)] == []
 
 
 def test_one_login_serves_commands_of_every_process_until_it_ends(guarded: Clusters) -> None:
