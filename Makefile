@@ -36,6 +36,9 @@ test-again: $(VENV)/.dev ## Runs what failed in the last run of the tests once m
 test-quick: $(VENV)/.dev ## Runs the tests that need a second or less each
 	$(BIN)/python -m pytest tests/unit tests/architecture -m "not slow"
 
+test-faults: $(VENV)/.dev ## Breaks real sites at random, twenty times, with new seeds each time
+	$(BIN)/python -m pytest tests/acceptance/test_random_faults.py --repetitions 20 --seed $$(date +%s)
+
 check: $(VENV)/.dev ## Formatting, lint, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

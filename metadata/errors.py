@@ -3,6 +3,7 @@
     MiddlewareError
     ├── TransientError            trying again may help (`retry_after_s` says when)
     │   ├── SiteUnavailableError      a site did not answer
+    │   │   └── LoginNeededError          a person has to log in first; jobs wait
     │   ├── TransferInterruptedError  a copy broke off; what arrived is kept and resumed
     │   └── EngineBusyError           another engine works on this database
     └── PermanentError            trying again gives the same answer
@@ -69,6 +70,13 @@ class PermanentError(MiddlewareError):
 
 class SiteUnavailableError(TransientError):
     """A site did not answer in time."""
+
+
+class LoginNeededError(SiteUnavailableError):
+    """A person has to log in (a code, a passphrase, a fresh certificate) before anything can be done here."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 2.0, **fields: Any) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **fields)
 
 
 class TransferInterruptedError(TransientError):

@@ -87,6 +87,12 @@ class Journal:
         with self._reader.connect() as connection:
             return [dict(row) for row in connection.execute(question).mappings()]
 
+    def subjects(self, run_id: str, kind: str) -> set[str]:
+        """What the run's events of one kind are about."""
+        question = select(EVENTS.c.subject).where(EVENTS.c.run_id == run_id, EVENTS.c.kind == kind)
+        with self._reader.connect() as connection:
+            return set(connection.scalars(question))
+
     def run(self, run_id: str) -> _Row:
         """The run's own row. Raises NotFoundError."""
         with self._reader.connect() as connection:

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from metadata.errors import MiddlewareError, TransientError
 from orchestrator.jobs import JobSpec, JobState, JobStatus, NativeId, Token
+from orchestrator.permits import new_permit, withdraw_permits
 from orchestrator.ports import (
     CommandResult,
     CommandRunner,
@@ -60,10 +61,11 @@ class CommandLineExecutor:
         return sent
 
     def find(self, tokens: Sequence[Token]) -> Mapping[Token, NativeId]:
-        """The jobs that the scheduler has for these tokens."""
+        """The jobs that the scheduler has for these tokens; no earlier submission adds to them any more."""
         scheduler = self._speaking()
         if not isinstance(scheduler, SupportsSearch):
             return {}
+        withdraw_permits(self._runner, self._scripts_folder)
         found: dict[Token, NativeId] = {}
         for command in scheduler.search_commands(since=_SEARCHED):
             found.update(scheduler.parse_search(self._run(command)))
@@ -106,13 +108,14 @@ class CommandLineExecutor:
         return self._scheduler
 
     def _submit_group(self, scheduler: Scheduler, group: Sequence[JobSpec]) -> Mapping[Token, NativeId]:
-        path = self._settings.workdir / "scripts" / f"{_short_name(group)}.sh"
+        permit = new_permit(self._scripts_folder, _short_name(group))
         receipts = self._receipts_folder
         if isinstance(scheduler, SupportsArrays) and len(group) > 1:
-            self._runner.put_text(path, scheduler.render_array(group, receipts=receipts))
+            self._runner.put_text(permit.path, scheduler.render_array(group, receipts=receipts))
         else:
-            self._runner.put_text(path, scheduler.render_script(group[0], receipts=receipts))
-        native_id = scheduler.parse_submit(self._run(scheduler.submit_command(path), timeout_s=_SUBMIT_S))
+            self._runner.put_text(permit.path, scheduler.render_script(group[0], receipts=receipts))
+        command = scheduler.submit_command(permit.script)
+        native_id = scheduler.parse_submit(permit.use(self._runner, command, timeout_s=_SUBMIT_S))
         if isinstance(scheduler, SupportsArrays) and len(group) > 1:
             ids = scheduler.array_ids(native_id, len(group))
             return {spec.token: each for spec, each in zip(group, ids, strict=True)}
@@ -135,9 +138,14 @@ class CommandLineExecutor:
             except MiddlewareError:
                 continue  # one memory is out of order (no accounting, say); the next may still know
             for native_id in absent:
-                if native_id in answer and native_id not in more:
+                # After a crash the accounts go on calling a job RUNNING that its scheduler has forgotten.
+                if native_id in answer and native_id not in more and answer[native_id].state.final:
                     more[native_id] = answer[native_id]
         return more
+
+    @property
+    def _scripts_folder(self) -> PurePosixPath:
+        return self._settings.workdir / "scripts"
 
     # -- receipts
 
@@ -176,6 +184,7 @@ class CommandLineExecutor:
 def _joined(status: JobStatus, receipt: JobStatus) -> JobStatus:
     return replace(
         status,
+        token=receipt.token,
         outputs=receipt.outputs,
         exit_code=status.exit_code if status.exit_code is not None else receipt.exit_code,
         message=status.message or receipt.message,

@@ -137,6 +137,10 @@ class JobStatus:
     """Seconds since the epoch, UTC."""
     ended_at: float | None = None
     node: str = ""
+    token: Token | None = None
+    """Whose job this is, where the site tells it: after a crash a scheduler may give a number a second time."""
+    interrupted: bool = False
+    """The site ended it for a reason of its own: its node broke, or another job took its place."""
     outputs: tuple[ProducedFile, ...] | None = None
     """What the job left behind, hashed at the site; None when the site has not told yet."""
 

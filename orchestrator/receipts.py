@@ -8,7 +8,7 @@ import shlex
 from pathlib import PurePosixPath
 
 from metadata.errors import InvalidJobError, SiteError
-from orchestrator.jobs import JobSpec, JobState, JobStatus
+from orchestrator.jobs import JobSpec, JobState, JobStatus, Token
 from orchestrator.scripts import parse_outputs, render_job
 
 # Where `date` knows no %N it prints the letters, which the time is then read without.
@@ -57,7 +57,8 @@ def parse_receipt(text: str) -> JobStatus:
     ended, _, outputs = rest.partition("\n")
     match = _ENDED.fullmatch(ended)
     try:
-        directory = PurePosixPath(json.loads(subject)["directory"])
+        told = json.loads(subject)
+        directory, token = PurePosixPath(told["directory"]), Token(told["token"])
     except (ValueError, KeyError, TypeError) as error:
         raise SiteError(f"the receipt of a job cannot be read: {text[:200]!r}") from error
     if match is None:
@@ -66,6 +67,7 @@ def parse_receipt(text: str) -> JobStatus:
     return JobStatus(
         state=JobState.FAILED if code else JobState.COMPLETED,
         native_state="receipt",
+        token=token,
         exit_code=code,
         message=match[5],
         started_at=float(match[2]),

@@ -26,6 +26,7 @@ def render_job(spec: JobSpec, *, outputs_path: PurePosixPath) -> str:
     lines = [
         "convoy_job() {",
         *(f"  {line}" for line in _preparation(spec)),
+        *(f"  {line}" for line in _fresh_start(spec.stage_out, outputs_path)),
         f"  {_command(spec)}",
         "  code=$?",
         *(f"  {line}" for line in _harvest(spec, outputs_path)),
@@ -47,6 +48,15 @@ def _preparation(spec: JobSpec) -> Iterator[str]:
         yield f"mkdir -p -- {shlex.join(folders)} || return {NO_DIRECTORY}"
     for link in spec.stage_in:
         yield f"{_link(link)} || return {NO_DIRECTORY}"
+
+
+def _fresh_start(outputs: tuple[ExpectedOutput, ...], outputs_path: PurePosixPath) -> Iterator[str]:
+    """A scheduler may start a job again after a crash: what is done is not done twice, what was cut short goes away."""
+    if outputs:
+        yield f"[ ! -f {shlex.quote(str(outputs_path))} ] || return 0"
+        # Outputs are made read-only, so the program could not write them a second time.
+        patterns = " ".join(_pattern(output) for output in outputs)
+        yield f'for file in {patterns}; do [ ! -f "$file" ] || [ -w "$file" ] || rm -f -- "$file"; done'
 
 
 def _link(link: StagedLink) -> str:

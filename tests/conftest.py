@@ -19,6 +19,12 @@ pytest_plugins = ["tests.testbed.fixtures"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the tests with random faults are told."""
+    parser.addoption("--repetitions", type=int, default=3, help="how many random plans of faults are tried")
+    parser.addoption("--seed", type=int, default=0, help="the seed of the first of them")
+
+
 @pytest.fixture(scope="session")
 def fixtures_folder() -> Path:
     """Real slides and annotations, kept beside the project; tests that need them skip aloud where they are absent."""

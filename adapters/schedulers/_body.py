@@ -19,10 +19,14 @@ _COPIES = (
     'code=0; for pid in $pids; do wait "$pid" || { c=$?; [ "$code" -ne 0 ] || code=$c; }; done; exit "$code"'
 )
 
+# A scheduler that lost its memory in a crash may start a job once more that has ended already.
 _RUN = """\
 CONVOY_JOB={native_id}
 export CONVOY_JOB
 receipt={receipts}/$CONVOY_JOB
+if [ "$(head -n 1 -- "$receipt" 2>/dev/null)" = "$subject" ]; then
+  exit "$(sed -n 2p -- "$receipt" | cut -f 2)"
+fi
 log=$receipt.log
 node=$(uname -n)
 mkdir -p -- {receipts} && rm -f -- "$receipt"

@@ -9,7 +9,9 @@ from orchestrator.bundles.records import Record
 from orchestrator.jobs import JobState, JobStatus, NativeId
 from orchestrator.receipts import parse_receipt
 
-LOST = JobStatus(state=JobState.FAILED, native_state="LOST", message="the site no longer knows the job")
+LOST = JobStatus(
+    state=JobState.FAILED, native_state="LOST", interrupted=True, message="the site no longer knows the job"
+)
 _CANCELED = JobStatus(state=JobState.CANCELED, native_state="CANCELLED")
 _WAITING = JobStatus(state=JobState.QUEUED)
 _UNSUNG = "the job that ran it ended without a word of it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,9 +14,10 @@ from metadata.errors import MiddlewareError, TransientError
 from metadata.journal import Page
 from metadata.tables import ATTEMPTS, TASKS
 from orchestrator.engine.context import Context
-from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
+from orchestrator.engine.live import INTERRUPTED, LiveAttempt, LiveRun, LiveStep, LiveTask
 from orchestrator.engine.needs import fail
 from orchestrator.engine.results import register
+from orchestrator.engine.silences import Silences
 from orchestrator.jobs import JobState, JobStatus, NativeId, ProducedFile
 from orchestrator.lifecycle import may_follow
 from orchestrator.workflows import FileType
@@ -24,6 +25,10 @@ from orchestrator.workflows import FileType
 _MISSED_LIMIT = 3
 """Answers without a job before it is taken for lost."""
 
+
+_FORGOTTEN = "the site no longer knows the job"
+_INTERRUPTIONS = 5
+"""How often a task is begun anew because of its site, before its site is taken to be at fault for good."""
 
 _CONTROL = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's control characters, lone surrogates and line ends: no catalogue, list or screen can carry them."""
@@ -47,9 +52,10 @@ class _News:
 class Completions:
     """The run's tasks as their sites see them."""
 
-    def __init__(self, context: Context, run: LiveRun) -> None:
+    def __init__(self, context: Context, run: LiveRun, silences: Silences) -> None:
         self._context = context
         self._run = run
+        self._silences = silences
         self._missed: dict[str, int] = defaultdict(int)
 
     def ask(self, site: str, page: Page) -> bool:
@@ -60,13 +66,15 @@ class Completions:
         try:
             answer = self._context.sites[site].executor.status([a.native_id for _, _, a in rows if a.native_id])
         except TransientError as error:
-            page.event(self._run.id, "site.silent", site, error.message)
+            self._silences.note(site, error, page)
             return False
+        self._silences.end(site, page)
         return self._take(rows, answer, page)
 
     def _take(self, rows: list[_Row], answer: Mapping[NativeId, JobStatus], page: Page) -> bool:
         """What was made is registered first: when that fails nothing is noted, and the site is asked again."""
-        news = [news for row in rows if (news := self._news(row, answer, page))]
+        superseded = _superseded(rows)
+        news = [news for row in rows if (news := self._news(row, answer, superseded, page))]
         done = [one for one in news if one.status.state is JobState.COMPLETED and not one.trouble]
         for one in done:
             one.task.outputs = one.made
@@ -75,11 +83,11 @@ class Completions:
             self._note(one, page)
         return bool(news)
 
-    def _news(self, row: _Row, answer: Mapping[NativeId, JobStatus], page: Page) -> _News | None:
+    def _news(self, row: _Row, answer: Mapping[NativeId, JobStatus], superseded: set[int], page: Page) -> _News | None:
         """What changed for a task; None when nothing did."""
         step, task, attempt = row
         status = answer.get(NativeId(attempt.native_id or ""))
-        if status is None:
+        if status is None or status.token not in (None, attempt.token) or attempt.id in superseded:
             status = self._absent(attempt)
         elif status.state is not JobState.UNKNOWN:
             self._missed.pop(attempt.token, None)
@@ -97,7 +105,7 @@ class Completions:
         self._missed[attempt.token] += 1
         if self._missed[attempt.token] < _MISSED_LIMIT:
             return JobStatus(state=JobState.UNKNOWN, native_state=attempt.native_state)
-        return JobStatus(state=JobState.FAILED, native_state="LOST", message="the site no longer knows the job")
+        return JobStatus(state=JobState.FAILED, native_state="LOST", interrupted=True, message=_FORGOTTEN)
 
     def _note(self, news: _News, page: Page) -> None:
         task, attempt, status = news.task, news.attempt, news.status
@@ -126,17 +134,22 @@ class Completions:
     def _failed(self, step: LiveStep, task: LiveTask, attempt: LiveAttempt, status: JobStatus, page: Page) -> None:
         reason = self._reason(step, attempt, status)
         retries = step.plan.retries
-        if attempt.number > retries.attempts:
+        if status.interrupted:
+            task.interruptions += 1
+            page.event(self._run.id, INTERRUPTED, attempt.token, reason)
+        allowed = _INTERRUPTIONS if status.interrupted else retries.attempts
+        used = task.interruptions - 1 if status.interrupted else attempt.number - 1 - task.interruptions
+        if used >= allowed:
             fail(self._run, step, task, reason, page)
             return
         task.state, task.not_before = JobState.NEW, time.time() + retries.delay
         page.update(TASKS, task.id, state="NEW", not_before=task.not_before, message=reason)
-        grown = f", with more {', '.join(retries.grow)}" if retries.grow else ""
+        grown = f", with more {', '.join(retries.grow)}" if retries.grow and not status.interrupted else ""
         page.event(
             self._run.id,
             "task.retrying",
             attempt.token,
-            f"{reason}; try {attempt.number + 1} of {retries.attempts + 1}{grown}",
+            f"{reason}; try {used + 2} of {allowed + 1}{grown}",
         )
 
     def _reason(self, step: LiveStep, attempt: LiveAttempt, status: JobStatus) -> str:
@@ -154,6 +167,14 @@ class Completions:
             return ""  # the failure itself is told all the same
         lines = text.decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else ""
+
+
+def _superseded(rows: Sequence[_Row]) -> set[int]:
+    """Attempts whose number was given a second time: their site had forgotten them."""
+    newest: dict[NativeId | None, int] = {}
+    for _, _, attempt in rows:
+        newest[attempt.native_id] = max(attempt.id, newest.get(attempt.native_id, 0))
+    return {attempt.id for _, _, attempt in rows if newest[attempt.native_id] != attempt.id}
 
 
 def _trouble(step: LiveStep, made: Mapping[str, list[dict[str, Any]]]) -> str:

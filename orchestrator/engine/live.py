@@ -12,6 +12,9 @@ from orchestrator.jobs import JobState, NativeId, Token
 from orchestrator.plans import Plan, PlannedStep
 from orchestrator.workflows import Resources
 
+INTERRUPTED = "task.interrupted"
+"""The kind of event that tells of such an attempt."""
+
 
 @dataclass(kw_only=True)
 class LiveAttempt:
@@ -43,6 +46,8 @@ class LiveTask:
     outputs: dict[str, Any] | None = None
     content_key: str = ""
     attempts: int = 0
+    interruptions: int = 0
+    """Attempts that its site ended for reasons of its own; they are not counted against the author's retries."""
     not_before: float = 0.0
     attempt: LiveAttempt | None = None
     """The newest."""
@@ -148,8 +153,10 @@ def load_run(journal: Journal, run_id: str) -> LiveRun:
         )
         run.steps[found["name"]] = by_id[step.id] = step
     tasks = {found["id"]: _task(found, by_id) for found in journal.rows(TASKS, run_id)}
+    interrupted = journal.subjects(run_id, INTERRUPTED)
     for found in journal.rows(ATTEMPTS, run_id):
-        tasks[found["task_id"]].attempt = _attempt(found)
+        tasks[found["task_id"]].attempt = attempt = _attempt(found)
+        tasks[found["task_id"]].interruptions += attempt.token in interrupted
     for found in journal.rows(TRANSFERS, run_id):
         transfer = _transfer(found)
         run.transfers[transfer.sha256, transfer.destination_site] = transfer

@@ -18,6 +18,7 @@ from orchestrator.engine.expansion import open_steps
 from orchestrator.engine.live import LiveRun, load_run
 from orchestrator.engine.pulse import Pulse
 from orchestrator.engine.reuse import take_over
+from orchestrator.engine.silences import Silences
 from orchestrator.engine.stagings import Stagings
 from orchestrator.engine.submissions import Submissions
 from orchestrator.engine.webhooks import Webhooks
@@ -47,9 +48,10 @@ class Engine:
         self._idle = threading.Event()
         self._due: set[str] = set()
         self._lost = threading.Event()
-        self._stagings = Stagings(context, self._run, self._wake.set)
-        self._submissions = Submissions(context, self._run, self._stagings.path)
-        self._completions = Completions(context, self._run)
+        self._silences = Silences(run_id)
+        self._stagings = Stagings(context, self._run, self._wake.set, self._silences)
+        self._submissions = Submissions(context, self._run, self._stagings.path, self._silences)
+        self._completions = Completions(context, self._run, self._silences)
         # Such a check looks at every method, and each change asks for it.
         executors = ((name, site.executor) for name, site in context.sites.items())
         self._telling = {name: executor for name, executor in executors if isinstance(executor, SupportsNotification)}
@@ -95,6 +97,7 @@ class Engine:
             page.update(RUNS, self._run.id, state="ACTIVE", started_at=time.time())
             page.event(self._run.id, "run.started", self._run.id)
         else:
+            page.update(RUNS, self._run.id, message="")
             page.event(self._run.id, "run.resumed", self._run.id)
         self._commit(page)
 
@@ -144,7 +147,7 @@ class Engine:
 
     def _decide(self, page: Page) -> list[Batch]:
         open_steps(self._run, page, self._context.numbers[TASKS])
-        reused = take_over(self._context, self._run, page)
+        reused = take_over(self._context, self._run, page, silences=self._silences)
         ready = self._stagings.request(page)
         rest = self._submissions.write_down(ready, page)
         if reused or rest:
@@ -157,7 +160,7 @@ class Engine:
             try:
                 changed = self._completions.ask(site, page)
             except MiddlewareError as error:  # this site is in trouble; the others need not wait for it
-                page.event(self._run.id, "site.trouble", site, error.message)
+                self._silences.note(site, error, page)
                 changed = False
             self._ask_later(site, changed=changed)
 

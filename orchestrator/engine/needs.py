@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from metadata.errors import StagingError
+from metadata.errors import MiddlewareError, StagingError
 from metadata.journal import Page
 from metadata.records import ReplicaRecord
 from metadata.tables import TASKS, TRANSFERS
@@ -14,6 +14,7 @@ from orchestrator.engine.batches import Queue
 from orchestrator.engine.context import Context
 from orchestrator.engine.copies import trusted
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask, LiveTransfer
+from orchestrator.engine.silences import Silences
 from orchestrator.jobs import JobState
 from staging.locations import store_path
 from staging.routes import Route
@@ -28,10 +29,11 @@ _Place = tuple[str, str]
 class Needs:
     """What the run's tasks lack. Each task is looked at once, and told when what it lacked has come."""
 
-    def __init__(self, context: Context, run: LiveRun, queue: Queue) -> None:
+    def __init__(self, context: Context, run: LiveRun, queue: Queue, silences: Silences) -> None:
         self._context = context
         self._run = run
         self._queue = queue
+        self._silences = silences
         self._present: dict[_Place, str] = {}
         """Path of content that was seen at a site."""
         self._routes: dict[tuple[str, str, int], Route] = {}
@@ -82,7 +84,7 @@ class Needs:
     def _look_at(self, fresh: list[tuple[LiveStep, LiveTask]], page: Page) -> None:
         """Finds what each task lacks and orders it, as far as the page has room."""
         self._routes = {}
-        self._look_for({(file["sha256"], step.plan.site) for step, task in fresh for file in step.needs(task)})
+        fresh = self._looked_up(fresh, page)
         some, room = [], _ORDERED_AT_ONCE
         for step, task in fresh:
             if room <= 0:
@@ -108,6 +110,20 @@ class Needs:
             for sha256 in lacking:
                 self.waiting[sha256, step.plan.site].append((step, task))
         self._tell(ordered, page)
+
+    def _looked_up(self, fresh: list[tuple[LiveStep, LiveTask]], page: Page) -> list[tuple[LiveStep, LiveTask]]:
+        """The tasks whose sites told what they have; those of a silent site wait."""
+        by_site: dict[str, set[_Place]] = defaultdict(set)
+        for step, task in fresh:
+            by_site[step.plan.site] |= {(file["sha256"], step.plan.site) for file in step.needs(task)}
+        silent = {site for site in by_site if self._silences.rests(site)}
+        for site in by_site.keys() - silent:
+            try:
+                self._look_for(by_site[site])
+            except MiddlewareError as error:
+                self._silences.note(site, error, page)
+                silent.add(site)
+        return [(step, task) for step, task in fresh if step.plan.site not in silent]
 
     def _is_there(self, file: dict[str, Any], step: LiveStep) -> bool:
         return (file["sha256"], step.plan.site) in self._present

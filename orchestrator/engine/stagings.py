@@ -11,7 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 
-from metadata.errors import MiddlewareError, StagingError, TransferInterruptedError, TransientError
+from metadata.errors import (
+    MiddlewareError,
+    SiteUnavailableError,
+    StagingError,
+    TransferInterruptedError,
+    TransientError,
+)
 from metadata.journal import Page
 from metadata.policy import ANYWHERE
 from metadata.records import Measurement, ReplicaRecord
@@ -20,6 +26,7 @@ from orchestrator.engine.batches import AT_ONCE, Batch, Pair, Queue, importance_
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask, LiveTransfer
 from orchestrator.engine.needs import Needs, fail, subject
+from orchestrator.engine.silences import Silences
 from orchestrator.jobs import JobState
 from staging.locations import Location, partial_path
 from staging.ports import FileDigest
@@ -42,12 +49,12 @@ class _Outcome:
 class Stagings:
     """The run's data on its way."""
 
-    def __init__(self, context: Context, run: LiveRun, wake: Callable[[], None]) -> None:
+    def __init__(self, context: Context, run: LiveRun, wake: Callable[[], None], silences: Silences) -> None:
         self._context = context
         self._run = run
         self._wake = wake
         self._queue = Queue(rules=self._rules)
-        self._needs = Needs(context, run, self._queue)
+        self._needs = Needs(context, run, self._queue, silences)
         self._carrier = Carrier(storages=context.storages, movers=context.movers, routes=context.routes)
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="transfer")
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
@@ -215,8 +222,11 @@ class Stagings:
     def _broke_off(self, transfer: LiveTransfer, error: MiddlewareError, page: Page) -> None:
         if self._stopping.is_set():
             return  # the journal still says ACTIVE, which is what a resume wants to find
-        if isinstance(error, TransientError) and transfer.attempts < _TRIES:
-            transfer.state, transfer.not_before = JobState.NEW, time.time() + error.retry_after_s
+        # A site that is silent comes back some day; a way that breaks off again and again does not mend itself.
+        silent = isinstance(error, SiteUnavailableError)
+        if isinstance(error, TransientError) and (silent or transfer.attempts < _TRIES):
+            wait_s = error.retry_after_s * (1 if silent else 2 ** (transfer.attempts - 1))
+            transfer.state, transfer.not_before = JobState.NEW, time.time() + wait_s
             page.update(TRANSFERS, transfer.id, state="NEW", not_before=transfer.not_before, message=error.message)
             page.event(self._run.id, "transfer.retrying", transfer.name, error.message)
             self._queue.add(transfer)

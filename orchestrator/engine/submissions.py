@@ -17,6 +17,7 @@ from orchestrator.commands import link_targets, task_argv
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
 from orchestrator.engine.needs import fail
+from orchestrator.engine.silences import Silences
 from orchestrator.jobs import (
     ExpectedOutput,
     JobAttributes,
@@ -33,9 +34,6 @@ _Row = tuple[LiveStep, LiveTask, LiveAttempt]
 _AT_ONCE = 250
 """Tasks a page: a killed engine has at most so many to look for at a site."""
 
-_TROUBLE_S = 10.0
-"""Until a site that cannot even say what it has is asked again."""
-
 
 @cache
 def _document(resources: Resources) -> dict[str, Any]:
@@ -46,13 +44,12 @@ def _document(resources: Resources) -> dict[str, Any]:
 class Submissions:
     """The run's tasks on their way into queues."""
 
-    def __init__(self, context: Context, run: LiveRun, path: Callable[[str, str], str]) -> None:
+    def __init__(self, context: Context, run: LiveRun, path: Callable[[str, str], str], silences: Silences) -> None:
         self._context = context
         self._run = run
         self._path = path
         """(sha256, site) -> where the content lies."""
-        self._ask_again: dict[str, float] = {}
-        """Site -> when an unanswered submission is looked into."""
+        self._silences = silences
 
     def write_down(self, ready: Sequence[tuple[LiveStep, LiveTask]], page: Page) -> int:
         """Notes an attempt for each task: the token comes first, the site later. Returns how many must wait a turn."""
@@ -72,7 +69,7 @@ class Submissions:
     def _attempt(self, step: LiveStep, task: LiveTask) -> LiveAttempt:
         token = Token(f"{self._run.id}.{step.plan.name}.{task.position}.{task.attempts}")
         folder = self._context.sites[step.plan.site].settings.workdir / "runs" / self._run.id / step.plan.name
-        wanted = step.plan.resources.grown(dict(step.plan.retries.grow), task.attempts - 1)  # type: ignore[arg-type]
+        wanted = step.plan.resources.grown(dict(step.plan.retries.grow), task.attempts - 1 - task.interruptions)  # type: ignore[arg-type]
         return LiveAttempt(
             id=next(self._context.numbers[ATTEMPTS]),
             number=task.attempts,
@@ -92,7 +89,7 @@ class Submissions:
         for step, task, attempt in self._run.under_way():
             if attempt.native_id is None:
                 by_site[step.plan.site].append((step, task, attempt))
-        due = {site for site in by_site if self._ask_again.get(site, 0.0) <= time.monotonic()}
+        due = {site for site in by_site if not self._silences.rests(site)}
         for site in due:
             self._send_to(site, by_site[site], page)
         return due
@@ -102,12 +99,9 @@ class Submissions:
         try:
             self._look_for(executor, site, [row for row in rows if row[2].doubtful], page)
             self._submit(executor, [row for row in rows if row[2].native_id is None], page)
-        except TransientError as error:
-            self._ask_again[site] = time.monotonic() + error.retry_after_s
-            page.event(self._run.id, "site.silent", site, error.message)
+            self._silences.end(site, page)
         except MiddlewareError as error:
-            self._ask_again[site] = time.monotonic() + _TROUBLE_S
-            page.event(self._run.id, "site.trouble", site, error.message)
+            self._silences.note(site, error, page)
 
     def _look_for(self, executor: JobExecutor, site: str, unsure: Sequence[_Row], page: Page) -> None:
         if unsure:
@@ -155,7 +149,7 @@ class Submissions:
             self._look_for(executor, site, [row for row in rows if row[2].native_id is None], page)
             executor.cancel([attempt.native_id for _, _, attempt in rows if attempt.native_id])
         except MiddlewareError as error:
-            page.event(self._run.id, "site.trouble", site, error.message)
+            self._silences.note(site, error, page)
 
     def _accepted(self, attempt: LiveAttempt, native_id: NativeId, page: Page) -> None:
         attempt.native_id, attempt.state = native_id, JobState.QUEUED
@@ -172,6 +166,8 @@ class Submissions:
         for step, task, attempt in rows:
             try:
                 specs.append(self._spec(step, task, attempt))
+            except TransientError:
+                raise  # its site is silent, which is no fault of the task
             except MiddlewareError as error:
                 self._refused((step, task, attempt), error.message, page)
         return specs

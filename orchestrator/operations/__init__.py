@@ -33,6 +33,7 @@ _WHERE = {
         "Question",
         "UnknownKey",
         "login_site",
+        "logout_site",
         "run_command",
         "trust_site",
     ),

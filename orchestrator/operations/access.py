@@ -49,6 +49,12 @@ class SupportsLogin(Protocol):
     def connect(self) -> None:
         """The user is logged in; a prompter that the runner was made with was asked where the site asks."""
 
+    def log_in(self, prompter: Prompter) -> None:
+        """Every program of this user gets in from now on; `prompter` was asked where the site wants a person."""
+
+    def log_out(self) -> None:
+        """Nobody uses that login any more."""
+
     def find_untrusted_key(self) -> Any:
         """The first host key on the way that nobody has said yes to; None when all are trusted."""
 
@@ -104,7 +110,7 @@ def trust_site(workspace: Workspace, name: str, decide: Callable[[UnknownKey], b
         SiteUnavailableError: A host does not answer.
     """
     decisions: list[KeyDecision] = []
-    with closing(_open_login(workspace, name, None)) as runner:
+    with closing(_open_login(workspace, name)) as runner:
         for _ in range(_MOST_HOSTS):
             shown = runner.find_untrusted_key()
             if shown is None:
@@ -126,23 +132,26 @@ def trust_site(workspace: Workspace, name: str, decide: Callable[[UnknownKey], b
 def login_site(workspace: Workspace, name: str, prompter: Prompter) -> Identity:
     """The user is logged in, whatever the site asked for was answered by `prompter`, and the site said who that is.
 
-    Every adapter of this process that goes to the site by the same options uses this login from now on, until the
-    process ends, and `prompter` is asked again when the connection has to be made anew. Other processes have no part
-    in it: SSH has no login that can be handed on.
+    Where the site wants a person, the login stays behind when this process ends: every command, storage and mover of
+    every process of this user goes through it, and runs that waited for it go on.
 
     Raises NotFoundError, InvalidInputError (the site needs no login), SiteError (refused; the host key is not trusted)
     or SiteUnavailableError (no answer, or a wrong one).
     """
-    runner = _open_login(workspace, name, prompter)
-    try:
-        runner.connect()
+    with closing(_open_login(workspace, name)) as runner:
+        runner.log_in(prompter)
         answer = runner.run(_WHO, timeout_s=30.0)
-    except BaseException:
-        runner.close()
-        raise
-    # It is not closed when all is well: that would end the login.
     user, host, directory, groups, *_ = [*answer.stdout.splitlines(), "", "", "", ""]
     return Identity(site=name, user=user, host=host, directory=directory, groups=tuple(groups.split()))
+
+
+def logout_site(workspace: Workspace, name: str) -> None:
+    """The login that `login_site` left behind, if there is one, is over.
+
+    Raises NotFoundError or InvalidInputError (the site needs no login).
+    """
+    with closing(_open_login(workspace, name)) as runner:
+        runner.log_out()
 
 
 def run_command(
@@ -169,10 +178,10 @@ class _LoginRunner(SupportsLogin, CommandRunner, Protocol):
     """A runner that logs in."""
 
 
-def _open_login(workspace: Workspace, name: str, prompter: Prompter | None) -> _LoginRunner:
+def _open_login(workspace: Workspace, name: str) -> _LoginRunner:
     choice = workspace.site(name).runner
     adapter = load("runners", choice.type)
     if not issubclass(adapter, SupportsLogin):
         raise InvalidInputError(f"the site {name!r} is reached by {choice.type!r}, which needs no login")
-    runner: _LoginRunner = adapter(site=name, options=choice.options, prompter=prompter)
+    runner: _LoginRunner = adapter(site=name, options=choice.options)
     return runner

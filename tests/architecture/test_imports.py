@@ -13,7 +13,7 @@ import pytest
 from tests.architecture.test_budgets import ROOT, modules
 
 ALLOWED = {
-    "orchestrator.jobs", "orchestrator.ports", "orchestrator.scripts", "orchestrator.receipts", "staging.locations", "staging.manifest", "staging.ports",
+    "orchestrator.jobs", "orchestrator.ports", "orchestrator.scripts", "orchestrator.receipts", "staging.locations", "staging.logins", "staging.manifest", "staging.ports",
     "metadata.errors",
 }  # fmt: skip
 """What adapters may know of the rest of the house."""

@@ -128,7 +128,7 @@ def testbed() -> Iterator[Testbed]:
     beds.stop()
 
 
-def wait_until(condition: Any, *, within_s: float = 10.0, what: str = "the condition") -> None:
+def wait_until(condition: Any, *, within_s: float = 60.0, what: str = "the condition") -> None:
     """The condition is true. Fails the test when it is not within the time."""
     deadline = time.monotonic() + within_s
     while not condition():

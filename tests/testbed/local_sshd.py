@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -26,10 +27,15 @@ def why_not() -> str:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on.
+
+    Not one of those that the kernel gives to outgoing connections: while sshd is down another program might be given it.
+    """
+    for port in random.sample(range(10_000, 30_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a hundred ports in turn are taken")
 
 
 @dataclass(kw_only=True)
@@ -105,6 +111,8 @@ class LocalSshd:
     def stop(self) -> None:
         """The listener and every session are dead."""
         if self._program is not None:
+            # Stopped first: a session that was forked meanwhile would live on, and hold the port for a moment.
+            os.kill(self._program.pid, signal.SIGSTOP)
             for pid in [*self._sessions(), self._program.pid]:
                 _kill(pid)
             self._program.wait()
@@ -121,6 +129,8 @@ class LocalSshd:
         return [int(pid) for pid in children]
 
     def _listens(self) -> bool:
+        assert self._program is not None
+        assert self._program.poll() is None, (self.folder / "sshd.log").read_text()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from metadata.errors import (
+    LoginNeededError,
     MiddlewareError,
     NoSpaceError,
     NotFoundError,
@@ -34,8 +35,14 @@ def is_full(words: str) -> bool:
     return _FULL.search(words) is not None
 
 
+_PERSON = re.compile(r"permission denied \([^)]*(keyboard-interactive|password)", re.IGNORECASE)
+"""Keys alone let nobody in."""
+
+
 def login_error(site: str, words: str, code: int) -> MiddlewareError:
     """Why nobody could log in."""
+    if _PERSON.search(words):
+        return LoginNeededError(f"{site} wants a person to log in; run: convoy site login {site}", site=site)
     if _REFUSED.search(words):
         hint = "check the site's user, identity_file and known_hosts, or log in with: convoy site login"
         return StagingError(f"{site}: OpenSSH was not let in: {last_line(words, code)}; {hint} {site}", site=site)

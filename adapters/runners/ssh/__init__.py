@@ -12,7 +12,6 @@ settings, client_config, known_hosts    what people wrote down
 from adapters.runners.ssh.errors import (
     HostKeyChangedError,
     HostKeyUnknownError,
-    LoginNeededError,
     LoginRefusedError,
     ShownKey,
 )
@@ -27,7 +26,6 @@ __all__ = [
     "HostKey",
     "HostKeyChangedError",
     "HostKeyUnknownError",
-    "LoginNeededError",
     "LoginRefusedError",
     "Prompter",
     "Question",

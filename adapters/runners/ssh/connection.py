@@ -15,6 +15,7 @@ from adapters.runners.ssh.dial import Stream, dial_command, dial_tcp
 from adapters.runners.ssh.host_check import HostCheck
 from adapters.runners.ssh.login import Login, Prompter
 from adapters.runners.ssh.settings import SshSettings
+from adapters.runners.ssh.transport import new_transport
 from metadata.errors import InvalidSiteError, SiteUnavailableError
 
 _MOST_JUMPS = 8
@@ -62,7 +63,7 @@ def _log_in(settings: SshSettings, target: Target, prompter: Prompter | None, st
     login = Login(site=settings.site, target=target, prompter=prompter)
     connection = _fabric_connection(settings, target, login)
     connection.client.set_missing_host_key_policy(check)  # fabric's own choice trusts every key that it has not seen
-    connection.connect_kwargs |= {"sock": stream.sock, "transport_factory": functools.partial(_new_transport, check)}
+    connection.connect_kwargs |= {"sock": stream.sock, "transport_factory": functools.partial(new_transport, check)}
     try:
         connection.open()
     except BaseException:
@@ -92,13 +93,6 @@ def _fabric_connection(settings: SshSettings, target: Target, login: Login) -> A
             "channel_timeout": settings.connect_timeout_s,
         },
     )
-
-
-def _new_transport(check: HostCheck, sock: Any, **options: Any) -> Transport:
-    transport = Transport(sock, **options)
-    security = transport.get_security_options()
-    security.key_types = check.preferred_algorithms(tuple(security.key_types))
-    return transport
 
 
 def _dial(settings: SshSettings, target: Target, prompter: Prompter | None, depth: int) -> Stream:

@@ -1,7 +1,5 @@
-"""What can go wrong on the way into a site.
+"""What can go wrong on the way into a site, beside what goes wrong everywhere (LoginNeededError, SiteUnavailableError).
 
-SiteUnavailableError (transient)
-└── LoginNeededError       a person has to type something first; jobs wait
 SiteError (permanent)
 ├── UntrustedHostKeyError
 │   ├── HostKeyUnknownError    nobody has said yet that this key is the site's
@@ -16,14 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.runners.ssh.known_hosts import HostKey
-from metadata.errors import SiteError, SiteUnavailableError
-
-
-class LoginNeededError(SiteUnavailableError):
-    """A person has to log in (a code, a passphrase, a fresh certificate) before anything can be done here."""
-
-    def __init__(self, message: str, *, retry_after_s: float = 60.0, **fields: Any) -> None:
-        super().__init__(message, retry_after_s=retry_after_s, **fields)
+from metadata.errors import SiteError
 
 
 class LoginRefusedError(SiteError):

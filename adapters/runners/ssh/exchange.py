@@ -13,6 +13,14 @@ _CHANNEL_REQUEST = b"\x62"  # RFC 4254, section 5.4
 _WINDOW_POLL_S = 0.01  # nothing wakes a waiter when the site makes room for more input
 
 
+class CommandTimeoutError(TimeoutError):
+    """A command took too long and still runs; `stdout` is what it had written by then."""
+
+    def __init__(self, stdout: bytes) -> None:
+        super().__init__()
+        self.stdout = stdout
+
+
 class LinkLostError(Exception):
     """The channel ended without an exit code. Private to the runner, which knows what to tell the caller."""
 
@@ -44,13 +52,13 @@ class Exchange:
     _stderr: list[bytes] = field(default_factory=list)
 
     def run(self, line: bytes) -> Answer:
-        """The command's answer, complete. Raises TimeoutError (it still runs then) or LinkLostError."""
+        """The command's answer, complete. Raises CommandTimeoutError or LinkLostError."""
         try:
             self._start(line)
             self._converse()
             return self._answer()
-        except TimeoutError:
-            raise
+        except TimeoutError as error:
+            raise CommandTimeoutError(self.stdout) from error
         except (SSHException, EOFError, OSError) as error:
             raise LinkLostError(str(error)) from error
 

@@ -13,10 +13,12 @@ from adapters.runners.ssh.connection import Connection, open_connection
 from adapters.runners.ssh.gate import Gate
 from adapters.runners.ssh.login import Prompter
 from adapters.runners.ssh.settings import SshSettings
-from metadata.errors import MiddlewareError, SiteUnavailableError
+from adapters.runners.ssh.shared_login import SharedLogin
+from metadata.errors import LoginNeededError, MiddlewareError, SiteUnavailableError
 
 # Administratively prohibited, connect failed (sshd's word for "more than MaxSessions"), resource shortage.
 _REFUSED = (1, 2, 4)
+_KNOCKS_EVERY_S = 60.0
 
 
 class Link:
@@ -25,12 +27,20 @@ class Link:
     def __init__(self, settings: SshSettings, prompter: Prompter | None = None) -> None:
         self.settings = settings
         self.prompter = prompter
+        places = max(1, settings.max_sessions // 2)  # movers go through the same login
+        self.shared = SharedLogin(settings=settings, gate=Gate(site=settings.site, places=places))
         self._gate = Gate(site=settings.site, places=settings.max_sessions)
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
         # paramiko loses channels ("Channel closed") when several threads open one at the same time.
         self._opening = threading.Lock()
         self._failure: tuple[float, MiddlewareError] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open, as far as is known."""
+        connection = self._connection
+        return connection is not None and connection.transport.is_active()
 
     @contextmanager
     def channel(self, *, deadline: float) -> Iterator[Channel]:
@@ -59,7 +69,7 @@ class Link:
         with self._connecting:
             if self._connection is not None and self._connection.transport.is_active():
                 return self._connection
-            if self._failure is not None and self._failure[0] > arrived:
+            if self._failure is not None and (self._failure[0] > arrived or self._waits_for_person(arrived)):
                 raise self._failure[1]
             self.close()
             try:
@@ -68,6 +78,13 @@ class Link:
                 self._failure = (time.monotonic(), error)
                 raise
             return self._connection
+
+    def _waits_for_person(self, now: float) -> bool:
+        """True while another knock at the door would be answered as the last one was."""
+        if self.prompter is not None or self._failure is None:
+            return False
+        at, error = self._failure
+        return isinstance(error, LoginNeededError) and now - at < _KNOCKS_EVERY_S
 
     def close(self) -> None:
         """No connection is open. The next channel opens one again."""

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from paramiko import (
     Agent,
@@ -18,12 +18,13 @@ from paramiko import (
     PKey,
     RSAKey,
     SSHException,
-    Transport,
 )
 from paramiko.ssh_exception import AuthenticationException, BadAuthenticationType
 
 from adapters.runners.ssh.client_config import Target
-from adapters.runners.ssh.errors import LoginNeededError, LoginRefusedError
+from adapters.runners.ssh.errors import LoginRefusedError
+from adapters.runners.ssh.transport import PoliteTransport
+from metadata.errors import LoginNeededError, SiteUnavailableError
 
 _INTERACTIVE = "keyboard-interactive"
 _PASSWORD = "password"  # noqa: S105 - the method's name in the SSH protocol
@@ -62,6 +63,10 @@ class Identity:
     """Whether a certificate goes with it."""
 
 
+class _HungUpError(AuthenticationException):
+    """The host said that it will listen to no further proof on this connection."""
+
+
 @dataclass(kw_only=True)
 class Login:
     """Logs one user in to one host: keys first, then whatever the site asks for."""
@@ -78,10 +83,11 @@ class Login:
     _tried: list[str] = field(default_factory=list)
     _saw_certificate: bool = False
 
-    def authenticate(self, transport: Transport) -> None:
+    def authenticate(self, transport: PoliteTransport) -> None:
         """The user is logged in.
 
-        Raises LoginNeededError when a person could help, LoginRefusedError when no way that was tried is accepted.
+        Raises LoginNeededError when a person could help, LoginRefusedError when no way that was tried is accepted,
+        SiteUnavailableError when the connection ended before the host had decided.
         """
         methods = self._offer_keys(transport)
         for _ in range(_MOST_ROUNDS):
@@ -90,7 +96,7 @@ class Login:
             methods = self._answer_questions(transport, methods)
         raise LoginRefusedError(f"{self._place()} asks for more proofs than Convoy knows to give", site=self.site)
 
-    def _offer_keys(self, transport: Transport) -> list[str]:
+    def _offer_keys(self, transport: PoliteTransport) -> list[str]:
         """The methods that are still wanted after the first accepted key; none when that was enough."""
         with contextlib.closing(Agent()) as agent:
             for identity in self._identities(agent.get_keys() if self.target.use_agent else ()):
@@ -99,36 +105,57 @@ class Login:
                     return methods
         return self._allowed_methods(transport)
 
-    def _offer_key(self, transport: Transport, identity: Identity) -> list[str] | None:
+    def _offer_key(self, transport: PoliteTransport, identity: Identity) -> list[str] | None:
         """The methods that are still wanted; None when the next key should be tried."""
         self._tried.append(identity.name)
         self._saw_certificate |= identity.certified
         try:
-            return list(transport.auth_publickey(self.target.user, identity.key))
+            with self._heard(transport):
+                return list(transport.auth_publickey(self.target.user, identity.key))
         except BadAuthenticationType as error:
             return list(error.allowed_types)
+        except _HungUpError as error:
+            self._refuse(f"hung up ({error}); offer fewer keys with IdentitiesOnly in the SSH configuration")
         except SSHException:
-            if not transport.is_active():
-                self._refuse(["publickey"])  # sshd hung up: too many keys
             return None
 
-    def _allowed_methods(self, transport: Transport) -> list[str]:
+    def _allowed_methods(self, transport: PoliteTransport) -> list[str]:
         """A login without any proof: sshd answers with the methods that it accepts."""
         try:
-            return list(transport.auth_none(self.target.user))
+            with self._heard(transport):
+                return list(transport.auth_none(self.target.user))
         except BadAuthenticationType as error:
             return list(error.allowed_types)
+        except _HungUpError as error:
+            self._refuse(f"hung up ({error}); offer fewer keys with IdentitiesOnly in the SSH configuration")
 
-    def _answer_questions(self, transport: Transport, methods: list[str]) -> list[str]:
+    @contextlib.contextmanager
+    def _heard(self, transport: PoliteTransport) -> Iterator[None]:
+        """Only what the host itself said leaves the block as an AuthenticationException.
+
+        Raises _HungUpError when it refused for good, SiteUnavailableError when it fell silent or vanished.
+        """
+        try:
+            yield
+        except (SSHException, EOFError, OSError) as error:
+            if transport.refusal:
+                raise _HungUpError(transport.refusal) from error
+            if transport.is_active() and not _timed_out(error):
+                raise
+            message = f"{self._place()} broke off the login: {error or type(error).__name__}"
+            raise SiteUnavailableError(message, site=self.site) from error
+
+    def _answer_questions(self, transport: PoliteTransport, methods: list[str]) -> list[str]:
         if _INTERACTIVE not in methods and _PASSWORD not in methods:
-            self._refuse(methods)
+            self._refuse(f"lets '{self.target.user}' in by {_spoken(methods)} only")
         if self.prompter is None:
             raise LoginNeededError(f"{self._place()} wants {_spoken(methods)}: {self._advice()}", site=self.site)
         try:
-            if _INTERACTIVE in methods:
-                return list(transport.auth_interactive(self.target.user, self._answer))
-            question = Question(text=f"Password of {self.target.user} at {self.target.address}: ", secret=True)
-            return list(transport.auth_password(self.target.user, self._ask("", (question,))[0], fallback=False))
+            with self._heard(transport):
+                if _INTERACTIVE in methods:
+                    return list(transport.auth_interactive(self.target.user, self._answer))
+                question = Question(text=f"Password of {self.target.user} at {self.target.address}: ", secret=True)
+                return list(transport.auth_password(self.target.user, self._ask("", (question,))[0], fallback=False))
         except AuthenticationException as error:
             message = f"{self._place()} did not accept the answer: {error}. {self._advice()}"
             raise LoginNeededError(message, site=self.site) from error
@@ -185,9 +212,8 @@ class Login:
         except (ValueError, SSHException) as error:
             raise LoginNeededError(f"the passphrase of {path} is wrong", site=self.site) from error
 
-    def _refuse(self, methods: list[str]) -> None:
-        tried = ", ".join(self._tried) or "no key at all"
-        message = f"{self._place()} lets '{self.target.user}' in by {_spoken(methods)} only; tried: {tried}"
+    def _refuse(self, decision: str) -> NoReturn:
+        message = f"{self._place()} {decision}; tried: {', '.join(self._tried) or 'no key at all'}"
         # Certificates expire within hours or days: a person can get a new one, and jobs should wait for that.
         if self._saw_certificate or any("unreadable" in name for name in self._tried):
             raise LoginNeededError(f"{message}. {self._advice()}", site=self.site)
@@ -198,6 +224,11 @@ class Login:
 
     def _advice(self) -> str:
         return f"a person has to log in; run: convoy site login {self.site}"
+
+
+def _timed_out(error: Exception) -> bool:
+    """Paramiko has no type of its own for a host that did not answer in time."""
+    return type(error) is AuthenticationException and "timeout" in str(error).lower()
 
 
 def _load_key(path: Path, passphrase: str | None) -> PKey:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from adapters.runners.ssh.errors import LoginNeededError, LoginRefusedError, ShownKey, UntrustedHostKeyError
-from adapters.runners.ssh.exchange import Answer, Exchange, LinkLostError
+from adapters.runners.ssh.errors import LoginRefusedError, ShownKey, UntrustedHostKeyError
+from adapters.runners.ssh.exchange import Answer, CommandTimeoutError, Exchange, LinkLostError
 from adapters.runners.ssh.files import get_command, missing_or_refused, put_command
 from adapters.runners.ssh.framing import kill_command, new_marker, parse_answer, render_line
 from adapters.runners.ssh.known_hosts import save_known_key
@@ -18,7 +18,7 @@ from adapters.runners.ssh.login import Prompter
 from adapters.runners.ssh.settings import parse_settings
 from adapters.runners.ssh.sftp import SftpSession
 from adapters.runners.ssh.sharing import borrow_link, give_back_link
-from metadata.errors import ConflictError, MiddlewareError, SiteError, SiteUnavailableError
+from metadata.errors import ConflictError, LoginNeededError, MiddlewareError, SiteError, SiteUnavailableError
 from orchestrator.ports import Argv, CommandResult
 
 _log = logging.getLogger(__name__)
@@ -84,6 +84,22 @@ class SshRunner:
         """The user is logged in; the prompter was asked where the site asks. Raises what `run` raises."""
         self._link.connect()
 
+    def log_in(self, prompter: Prompter) -> None:
+        """Every program of this user gets in from now on; `prompter` was asked where the site wants a person.
+
+        Raises what `run` raises, LoginNeededError for a wrong answer too.
+        """
+        if self._link.shared.open:
+            return
+        try:
+            self._link.connect()
+        except LoginNeededError:
+            self._link.shared.log_in(prompter)
+
+    def log_out(self) -> None:
+        """The login that `log_in` left behind is over."""
+        self._link.shared.log_out()
+
     def find_untrusted_key(self) -> ShownKey | None:
         """The first host key on the way that nobody has said yes to (or that changed); None when all are trusted.
 
@@ -114,13 +130,10 @@ class SshRunner:
         line = render_line(argv, marker, reads=bool(stdin))
         started = time.monotonic()
         deadline = started + timeout_s
-        exchange: Exchange | None = None
         try:
-            with self._link.channel(deadline=deadline) as channel:
-                exchange = Exchange(channel=channel, deadline=deadline, stdin=stdin)
-                answer = exchange.run(line)
+            answer = self._exchange(line, stdin, deadline)
         except TimeoutError as error:
-            self._end(exchange, marker)
+            self._end(error.stdout if isinstance(error, CommandTimeoutError) else b"", marker)
             message = f"site '{self._site}': {argv[0]} did not end within {timeout_s:g} s and was killed"
             raise SiteUnavailableError(message, site=self._site, argv=argv) from error
         except LinkLostError as error:
@@ -133,13 +146,18 @@ class SshRunner:
         framed = parse_answer(answer.stdout, answer.stderr, marker)
         return Answer(exit_code=answer.exit_code, stdout=framed.stdout, stderr=framed.stderr)
 
-    def _end(self, exchange: Exchange | None, marker: str) -> None:
+    def _exchange(self, line: bytes, stdin: bytes, deadline: float) -> Answer:
+        """By the login that a person opened, where there is one, else by this program's own connection.
+
+        Where a person is needed, to try the own one first would be a failed login each time, and sshd counts those.
+        """
+        if not self._link.connected and self._link.shared.open:
+            return self._link.shared.run(line, stdin=stdin, deadline=deadline)
+        with self._link.channel(deadline=deadline) as channel:
+            return Exchange(channel=channel, deadline=deadline, stdin=stdin).run(line)
+
+    def _end(self, stdout: bytes, marker: str) -> None:
         """A command that ran out of time is killed by another one: many sshd refuse SSH's own signal request."""
-        if exchange is None:
-            return
-        deadline = time.monotonic() + _KILL_TIMEOUT_S
         with contextlib.suppress(MiddlewareError, TimeoutError, LinkLostError):  # the caller's error says enough
-            group = parse_answer(exchange.stdout, b"", marker).group
-            line = render_line(kill_command(group), new_marker())
-            with self._link.channel(deadline=deadline) as channel:
-                Exchange(channel=channel, deadline=deadline, stdin=b"").run(line)
+            line = render_line(kill_command(parse_answer(stdout, b"", marker).group), new_marker())
+            self._exchange(line, b"", time.monotonic() + _KILL_TIMEOUT_S)

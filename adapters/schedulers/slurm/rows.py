@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.schedulers.slurm.arrays import expand
-from adapters.schedulers.slurm.states import explain, parse_state
+from adapters.schedulers.slurm.states import explain, interrupted, parse_state
 from orchestrator.jobs import JobState, JobStatus, NativeId
 
 
@@ -48,6 +48,7 @@ def _status(row: Row) -> JobStatus:
         # Slurm tells when a job that runs will have to end.
         ended_at=row.ended_at if state.final else None,
         node=row.node,
+        interrupted=state is JobState.FAILED and interrupted(row.words),
     )
 
 

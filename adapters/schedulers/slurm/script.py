@@ -53,6 +53,9 @@ def _options(specs: Sequence[JobSpec]) -> Iterator[Option]:
     yield from _attributes(spec)
     custom = list(parse_options(spec.attributes.custom_attributes))
     chosen = {name for name, _ in custom}
+    if "requeue" not in chosen:
+        # After its node failed Slurm would start it anew in the folder of the first try, and nobody would know.
+        yield "no-requeue", None
     yield from (option for option in _resources(spec.resources, chosen=chosen) if option[0] not in chosen)
     yield from custom
 

@@ -57,6 +57,16 @@ _EXPLAINED: dict[str, str] = {
 }
 
 
+# The program did nothing wrong and may be started again.
+_INTERRUPTED = frozenset({"BOOT_FAIL", "LAUNCH_FAILED", "NODE_FAIL", "PREEMPTED", "RECONFIG_FAIL"})
+
+
+def interrupted(words: Sequence[str]) -> bool:
+    """True when the site ended a job for a reason of its own."""
+    named = {short: long for long, (short, _) in _WORDS.items()}
+    return any(named.get(word, word) in _INTERRUPTED for word in map(_plain, words))
+
+
 def parse_state(words: Sequence[str]) -> JobState:
     """Our state for a base state and its flags.
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from adapters.storages.command.scripts import COPY, DIGEST, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
 from metadata.errors import NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import Argv, CommandResult, CommandRunner, SiteSettings
+from staging.logins import login_socket
 from staging.ports import Endpoint, FileDigest, FileStat
 
 _LONG_S = 24 * 3600.0
@@ -163,6 +164,8 @@ class CommandStorage:
 def _doors(settings: SiteSettings) -> dict[str, Mapping[str, str]]:
     """The site's own, and the runner's: a site whose commands need no host runs them on this machine."""
     told = {name: str(settings.options[name]) for name in _ENDPOINT_OPTIONS if name in settings.options}
+    if "host" in told:
+        told.setdefault("control_path", str(login_socket(settings.options)))
     own: dict[str, Mapping[str, str]] = {"ssh": told} if "host" in told else {"file": {}}
     return own | dict(settings.doors)
 

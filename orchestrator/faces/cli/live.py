@@ -107,7 +107,10 @@ def _key(row: TransferProgress) -> tuple[str, str]:
 
 def frame(progress: RunProgress, rates: Rates) -> RenderableType:
     """The picture of one moment."""
-    parts: list[RenderableType] = [_headline(progress), Text(""), _steps(progress.steps)]
+    parts: list[RenderableType] = [_headline(progress)]
+    if progress.message and not progress.ended_at:
+        parts.append(Text(progress.message, style="yellow"))
+    parts += [Text(""), _steps(progress.steps)]
     if progress.transfers:
         parts += [Text(""), _transfers(progress.transfers, rates)]
     return Group(*parts, Text(""), _foot(progress, rates), Text(""))

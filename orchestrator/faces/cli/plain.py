@@ -51,6 +51,8 @@ class PlainLines:
 
 def _lines(progress: RunProgress) -> Iterator[tuple[str, str]]:
     yield "run", progress.id
+    if not progress.ended_at:
+        yield "waiting", progress.message.removeprefix("waiting ")
     for step in progress.steps:
         yield step.name, _step_line(step)
 

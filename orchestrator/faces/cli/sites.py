@@ -1,4 +1,4 @@
-"""Sites: site ls, show, test, trust, login."""
+"""Sites: site ls, show, test, trust, login, logout."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     verb(sites, examples=["convoy site test agh"])(test)
     verb(sites, examples=["convoy site trust agh", "convoy site trust agh --fingerprint SHA256:Yd0o..."])(trust)
     verb(sites, examples=["convoy site login agh"])(login)
+    verb(sites, examples=["convoy site logout agh"])(logout)
 
 
 def ls(terminal: Terminal) -> None:
@@ -89,11 +90,15 @@ def _asked(key: UnknownKey) -> bool:
 def login(terminal: Terminal, site: SiteName) -> None:
     """Log in to a site, answer what it asks, and show who you are there.
 
-    The login lasts as long as this command: SSH has none that other commands could share. It shows whether your key,
-    code and certificate are accepted. A Python program that calls operations.login_site keeps it for all that it does.
+    Where the site wants a code or a password, the login stays open behind this command: every run, transfer and other
+    command of yours uses it, and runs that waited for it go on. It ends after twelve idle hours.
     """
     terminal.answer(operations.login_site(terminal.workspace, site, _Person()), tables.identity_view)
-    terminal.hint("This login ends with this command; others that need an answer from you must ask for it themselves.")
+
+
+def logout(terminal: Terminal, site: SiteName) -> None:
+    """End the login that `convoy site login` left open."""
+    operations.logout_site(terminal.workspace, site)
 
 
 class _Person:

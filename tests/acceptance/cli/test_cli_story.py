@@ -60,7 +60,7 @@ def started(convoy_home: Path, *words: str) -> tuple[subprocess.Popen[str], str]
     return child, name
 
 
-def wait_for(true: Callable[[], bool], *, seconds: float = 30) -> None:
+def wait_for(true: Callable[[], bool], *, seconds: float = 120) -> None:
     """Returns when `true` is."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -74,7 +74,7 @@ def test_ctrl_c_leaves_the_jobs_and_resume_takes_them_up(home: Path, tmp_path: P
     child, name = started(home, "run", str(tmp_path / "nap.yaml"), "--no-report")
     wait_for(lambda: counter.exists() and counter.read_text() == "x\n" * 2)
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=20)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert f"convoy resume {name}" in err
     assert "Traceback" not in err
@@ -93,7 +93,7 @@ def test_a_second_engine_is_told_to_come_back_later_and_may_wait(home: Path, tmp
     (tmp_path / "wake").touch()
     waited = convoy("run", tmp_path / "nap.yaml", "--wait", "--no-report")
     assert waited.returncode == 0, waited.stderr
-    child.communicate(timeout=20)
+    child.communicate(timeout=120)
     assert child.returncode == 0
 
 
@@ -121,6 +121,6 @@ def test_cancel_ends_the_run_of_another_process(home: Path, tmp_path: Path, conv
     nap(tmp_path)
     child, name = started(home, "run", str(tmp_path / "nap.yaml"), "--no-report")
     assert convoy("cancel", name).returncode == 0
-    child.communicate(timeout=30)
+    child.communicate(timeout=120)
     assert child.returncode == 1
     assert "canceled" in convoy("ls").stdout

@@ -19,7 +19,7 @@ from orchestrator.registry import load, names
 GIBIBYTE = 1 << 30
 
 
-def wait_until(true: Callable[[], Any], *, what: str, timeout_s: float = 30.0) -> Any:
+def wait_until(true: Callable[[], Any], *, what: str, timeout_s: float = 90.0) -> Any:
     """What `true` returns as soon as it is true."""
     deadline = time.monotonic() + timeout_s
     while not (found := true()):
@@ -89,6 +89,15 @@ class Centre:
     def active(self, native_id: NativeId) -> None:
         """Waits until a job runs."""
         wait_until(lambda: self.status(native_id).state is JobState.ACTIVE, what=f"the start of {native_id}")
+
+    @property
+    def gate(self) -> str:
+        """Shell text that waits until the test has opened the gate: no job ends before the test is ready for it."""
+        return f"while [ ! -e {self.folder}/open ]; do sleep 0.05; done"
+
+    def open_gate(self) -> None:
+        """Jobs that wait at the gate go on."""
+        (self.folder / "open").touch()
 
     def written(self, name: str) -> str:
         """What a job wrote into the site's folder, once it did."""

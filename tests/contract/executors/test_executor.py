@@ -201,7 +201,7 @@ def test_another_executor_finds_jobs_that_wait_run_and_have_ended(centre: Centre
     done = centre.submit(counting(centre, "run.step.0.1"))[0]
     centre.ended(done)
     running = centre.job(
-        f"echo x >> {centre.folder}/starts-r; sleep 1; exit 5", token="run.step.1.1", cpu_cores_per_process=2
+        f"echo x >> {centre.folder}/starts-r; {centre.gate}; exit 5", token="run.step.1.1", cpu_cores_per_process=2
     )
     waiting = centre.job(f"echo x >> {centre.folder}/starts-w", token="run.step.2.1")
     centre.submit(running, waiting)
@@ -209,6 +209,7 @@ def test_another_executor_finds_jobs_that_wait_run_and_have_ended(centre: Centre
     centre.take_over()
     tokens = [Token(done), running.token, waiting.token]
     assert list(centre.executor.find(tokens)) == tokens
+    centre.open_gate()
     assert centre.status(done).state is JobState.COMPLETED
     status = centre.ended(NativeId(running.token))
     assert (status.state, status.exit_code) == (JobState.FAILED, 5)
@@ -219,11 +220,12 @@ def test_another_executor_finds_jobs_that_wait_run_and_have_ended(centre: Centre
 def test_a_job_that_ended_while_nobody_looked_is_told_truly(centre: Centre) -> None:
     """With its code and its outputs."""
     spec = with_outputs(
-        centre.job(f"sleep 0.3; echo x > o; echo x > {centre.folder}/done"), ExpectedOutput(name="o", path="o")
+        centre.job(f"{centre.gate}; echo x > o; echo x > {centre.folder}/done"), ExpectedOutput(name="o", path="o")
     )
     [native_id] = centre.submit(spec)
     centre.active(native_id)
     centre.executor.close()
+    centre.open_gate()
     centre.written("done")
     centre.executor = centre.another()
     status = centre.ended(native_id)
@@ -246,7 +248,7 @@ def test_changes_are_told_without_being_asked_for(centre: Centre) -> None:
     told = threading.Event()
     centre.executor.subscribe(told.set)
     centre.submit(centre.job("true"))
-    assert told.wait(10)
+    assert told.wait(60)
 
 
 def test_an_executor_that_is_closed_keeps_no_descriptors_and_no_threads(centre: Centre) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -80,11 +81,13 @@ def test_a_gpu_belongs_to_one_job_at_a_time(centre: Centre) -> None:
 
 def test_a_gpu_of_a_job_that_another_executor_left_running_is_not_given_away(centre: Centre) -> None:
     """Nor would the new job be told the same number."""
-    centre.submit(marked(centre, "old.step.0.1", gpu_cores_per_process=1))
+    old = marked(centre, "old.step.0.1", gpu_cores_per_process=1)
+    centre.submit(replace(old, arguments=("-c", old.arguments[1].replace("sleep 0.2", centre.gate))))
     wait_until((centre.folder / "log").exists, what="the old job to start")
     centre.take_over()
     for native_id in centre.submit(marked(centre, "new.step.0.1", gpu_cores_per_process=1)):
         centre.ended(native_id)
+    centre.open_gate()
     seen = gpus(centre)
     assert seen["old.step.0.1"] != seen["new.step.0.1"]
 
@@ -127,7 +130,7 @@ def test_a_canceled_job_ends_with_every_process_that_it_started(centre: Centre, 
     assert lives(pid)
     centre.executor.cancel([native_id])
     assert centre.ended(native_id).state is JobState.CANCELED
-    wait_until(lambda: not lives(pid), what="the process to end", timeout_s=10)
+    wait_until(lambda: not lives(pid), what="the process to end")
 
 
 def test_a_job_that_another_executor_left_running_can_be_canceled(centre: Centre) -> None:
@@ -143,12 +146,13 @@ def test_a_job_that_another_executor_left_running_can_be_canceled(centre: Centre
 def test_a_canceled_job_that_waits_never_starts(centre: Centre) -> None:
     """Not even under another executor."""
     first, second = centre.submit(
-        centre.job("sleep 0.5", token="run.step.0.1", cpu_cores_per_process=2),
+        centre.job(centre.gate, token="run.step.0.1", cpu_cores_per_process=2),
         centre.job(f"echo x > {centre.folder}/started", token="run.step.1.1"),
     )
     centre.executor.cancel([second])
     assert centre.status(second).state is JobState.CANCELED
     centre.take_over()
+    centre.open_gate()
     centre.ended(first)
     assert centre.status(second).state is JobState.CANCELED
     assert centre.run("true", token="run.step.2.1").state is JobState.COMPLETED
@@ -166,4 +170,4 @@ def test_what_a_job_leaves_in_the_background_ends_with_it(centre: Centre) -> Non
     """It would take cores that others were promised."""
     assert centre.run(f"sleep 60 & echo $! > {centre.folder}/pid").state is JobState.COMPLETED
     pid = int(centre.written("pid"))
-    wait_until(lambda: not lives(pid), what="the process to end", timeout_s=10)
+    wait_until(lambda: not lives(pid), what="the process to end")

@@ -81,8 +81,8 @@ def test_a_command_that_takes_too_long_is_reported_and_killed_with_its_children(
     started = time.monotonic()
     with pytest.raises(SiteUnavailableError, match=r"sh did not end within 0\.5 s"):
         place.runner.run(("sh", "-c", f"sleep {mark} & sleep {mark}; wait"), timeout_s=0.5)
-    assert time.monotonic() - started < 5
-    deadline = time.monotonic() + 5
+    assert time.monotonic() - started < 40  # and not the 60 s of a command that is not told otherwise
+    deadline = time.monotonic() + 60
     while place.runner.run(("pgrep", "-f", f"sleep [{mark[0]}]{mark[1:]}")).exit_code == 0:
         assert time.monotonic() < deadline, "the children live on"
         time.sleep(0.05)

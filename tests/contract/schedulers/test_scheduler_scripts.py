@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import signal
 import subprocess
@@ -70,6 +71,9 @@ def test_outputs_are_hashed_and_inputs_linked(native_id, scheduler, make_spec, e
     assert (output.output, output.size_bytes, output.sha256) == ("copy", 4, hashlib.sha256(b"data").hexdigest())
 
 
+NUMBERS = itertools.count()
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     words=st.lists(
@@ -78,6 +82,7 @@ def test_outputs_are_hashed_and_inputs_linked(native_id, scheduler, make_spec, e
 )
 def test_every_word_arrives_as_it_was_written(scheduler, make_spec, execute, tmp_path, words):
     spec = make_spec(
+        f"r.s.{next(NUMBERS)}.1",
         executable=sys.executable,
         arguments=("-c", TELL, "--", *words),
         environment={"WORD": "".join(words)},
@@ -87,6 +92,19 @@ def test_every_word_arrives_as_it_was_written(scheduler, make_spec, execute, tmp
     arguments, word, directory = json.loads(Path(spec.stdout_path).read_text())
     assert (arguments[1:], word, directory) == (words, "".join(words), str(spec.directory))
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_job_that_has_ended_is_not_done_again(native_id, scheduler, make_spec, execute, tmp_path):
+    """A scheduler that lost its memory in a crash starts it once more, under the same number."""
+    receipts = PurePosixPath(tmp_path / "receipts")
+    again, other = (
+        make_spec(token, executable="/bin/sh", arguments=("-c", f"echo {token} >>{tmp_path}/count; exit 3"))
+        for token in ("r.s.0.1", "r.s.1.1")
+    )
+    for spec in (again, again, other, again):
+        assert execute(scheduler.render_script(spec, receipts=receipts)) == 3
+    assert (tmp_path / "count").read_text().split() == ["r.s.0.1", "r.s.1.1", "r.s.0.1"]
+    assert scheduler.parse_receipt(receipt(tmp_path, native_id)).token == again.token
 
 
 def test_each_element_of_an_array_is_its_own_job(array_id, scheduler, make_spec, execute, tmp_path):
@@ -179,9 +197,9 @@ def test_a_signal_for_the_script_reaches_the_program(make_spec, tmp_path):
     spec = make_spec(executable="/bin/sh", arguments=("-c", words), attributes=JobAttributes(custom_attributes=custom))
     script = registry.load("schedulers", "slurm")().render_script(spec, receipts=PurePosixPath(tmp_path))
     job = subprocess.Popen(["bash", "-c", script], env={"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": "7"})
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not Path(spec.directory / "ready").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     job.send_signal(signal.SIGUSR1)
-    assert job.wait(timeout=20) == 5
+    assert job.wait(timeout=60) == 5
     assert Path(spec.stdout_path).read_text() == "heard\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -81,26 +82,39 @@ def test_the_command_trusts_the_published_fingerprint_and_no_other(clusters: Clu
     assert stranger.read_text().startswith("10.77.0.11 ssh-ed25519 ")
 
 
-def test_one_login_with_a_code_serves_everything_in_this_process(clusters: Clusters) -> None:
-    """And nothing outside it, which `convoy site login` says."""
+@pytest.fixture
+def own_logins(clusters: Clusters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No login is open, and none stays so."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     _with_option(clusters, "port: 2222")
+    yield
+    with _open(clusters) as workspace:
+        operations.logout_site(workspace, "agh")
+
+
+@pytest.mark.usefixtures("own_logins")
+def test_one_login_with_a_code_serves_everything_until_it_is_ended(clusters: Clusters) -> None:
+    """In this process and in others."""
     person = Person(answers=[CODE])
     with _open(clusters) as workspace:
         identity = operations.login_site(workspace, "agh", person)
         assert (identity.user, identity.host, identity.directory) == ("alice", "agh", "/home/alice")
         made = operations.submit_job(workspace, "agh", "true")
-        assert operations.wait_job(workspace, made.id, wait_s=60).state == "COMPLETED"
+        assert operations.wait_job(workspace, made.id, wait_s=120).state == "COMPLETED"
         assert all(finding.good for finding in operations.test_site(workspace, "agh"))
     assert len(person.asked) == 1
+    outside = clusters.run("job", "exec", "agh", "--", "id", "-un")
+    assert (outside.returncode, outside.stdout) == (0, "alice\n"), outside.stderr
+    assert clusters.run("site", "logout", "agh").returncode == 0
     outside = clusters.run("job", "exec", "agh", "true")
     assert outside.returncode == 75
     assert "convoy site login agh" in outside.stderr
     assert "nobody is there to answer" in clusters.run("site", "login", "agh").stderr
 
 
+@pytest.mark.usefixtures("own_logins")
 def test_a_wrong_code_is_told(clusters: Clusters) -> None:
-    # Another port for the same door: a login that an earlier test opened would serve this one, too.
-    _with_option(clusters, "port: 2222, keepalive_s: 14")
     with _open(clusters) as workspace, pytest.raises(SiteUnavailableError, match="did not accept the answer"):
         operations.login_site(workspace, "agh", Person(answers=[WRONG_CODE]))
 

@@ -20,7 +20,7 @@ from orchestrator.ports import CommandResult
 from tests.integration.slurm.conftest import Clusters
 from tests.testbed.fixtures import wait_until
 
-BUSY = "import time\nhold = bytearray(50_000_000)\nend = time.time() + 3\nwhile time.time() < end: pass\n"
+BUSY = "import time\nhold = bytearray(50_000_000)\nwhile time.process_time() < 3: pass\n"
 MIB = 1 << 20
 # Memory is otherwise looked at every half a minute only.
 OFTEN = {"slurm.acctg-freq": "task=1"}
@@ -33,14 +33,14 @@ def test_a_job_is_told_by_the_sites_accounts_once_it_has_ended(workspace: Worksp
         resources=ResourceSpec(memory=200 * MIB), attributes=JobAttributes(custom_attributes=OFTEN),
     )  # fmt: skip
     assert made.native_id.isdigit()
-    job = operations.wait_job(workspace, made.id, wait_s=60)
+    job = operations.wait_job(workspace, made.id, wait_s=120)
     assert (job.state, job.exit_code) == (JobState.COMPLETED, 0)
     assert operations.job_output(workspace, job.id).stdout == "done\n"
-    wait_until(lambda: operations.job_status(workspace, job.id).account.counted, within_s=60)
+    wait_until(lambda: operations.job_status(workspace, job.id).account.counted, within_s=120)
     account = operations.job_status(workspace, job.id).account
     assert (account.nodes, account.cores, account.memory) == (1, 1, 200 * MIB)
-    assert 3 <= account.wall_time_s < 60
-    assert 0 <= account.queue_time_s < 60
+    assert 3 <= account.wall_time_s < 120
+    assert 0 <= account.queue_time_s < 120
     assert account.cpu_time_s > 1
     assert 50 * MIB * 0.9 < account.memory_used < 200 * MIB
 
@@ -52,10 +52,10 @@ def test_a_script_is_heard_in_what_it_tells_its_scheduler(workspace: Workspace) 
         operations.submit_job(workspace, "agh", script)
     script = script.replace(" --comment-free=x", "") + "echo $SLURM_NTASKS"
     made = operations.submit_job(workspace, "agh", script, resources=ResourceSpec(memory=200 * MIB))
-    job = operations.wait_job(workspace, made.id, wait_s=60)
+    job = operations.wait_job(workspace, made.id, wait_s=120)
     assert (job.state, job.tag) == (JobState.COMPLETED, "night")
     assert operations.job_output(workspace, job.id).stdout == "2\n"
-    wait_until(lambda: operations.job_status(workspace, job.id).account.counted, within_s=60)
+    wait_until(lambda: operations.job_status(workspace, job.id).account.counted, within_s=120)
     account = operations.job_status(workspace, job.id).account
     assert (account.cores, account.memory) == (2, 200 * MIB)
 
@@ -76,7 +76,7 @@ def test_a_submission_that_the_site_took_without_an_answer_is_found_by_its_token
     monkeypatch.setattr(SlurmScheduler, "parse_submit", lose_the_first_answer)
     made = operations.submit_job(workspace, "agh", f"echo x >>{clusters.workdir}/counters/job")
     assert [made.native_id] == heard
-    assert operations.wait_job(workspace, made.id, wait_s=60).state is JobState.COMPLETED
+    assert operations.wait_job(workspace, made.id, wait_s=120).state is JobState.COMPLETED
     assert clusters.starts("agh") == {"job": 1}
 
 
@@ -88,7 +88,7 @@ def test_a_command_killed_while_it_submits_leaves_a_job_that_runs_once(
     book, script = JobBook(workspace.database), clusters.home / "job.sh"
     script.write_text(f"echo x >>{clusters.workdir}/counters/job")
     submitting = clusters.start("job", "submit", "agh", script)
-    wait_until(lambda: book.jobs(_present_user()), within_s=30, what="a job that is written down")
+    wait_until(lambda: book.jobs(_present_user()), within_s=120, what="a job that is written down")
     time.sleep(moment)  # the moment is what is tested
     os.kill(submitting.pid, signal.SIGKILL)
     submitting.wait()
@@ -97,7 +97,7 @@ def test_a_command_killed_while_it_submits_leaves_a_job_that_runs_once(
     book.change(row["id"], claimed_until=0.0)  # as it would be minutes later
     if not JobState(row["state"]).final:
         operations.resume_job(workspace, row["id"])
-    assert operations.wait_job(workspace, row["id"], wait_s=60).state is JobState.COMPLETED
+    assert operations.wait_job(workspace, row["id"], wait_s=120).state is JobState.COMPLETED
     assert clusters.starts("agh") == {"job": 1}
 
 
@@ -105,7 +105,7 @@ def _let_arrive(workspace: Workspace, clusters: Clusters) -> None:
     """What the killed process sent is on its way no more."""
     time.sleep(0.5)
     sending = ["pgrep", "-f", f"sbatch --parsable [/]{clusters.workdir[1:]}"]
-    wait_until(lambda: operations.run_command(workspace, "agh", sending).exit_code == 1, within_s=30)
+    wait_until(lambda: operations.run_command(workspace, "agh", sending).exit_code == 1, within_s=120)
 
 
 def test_a_job_that_runs_is_ended_and_a_deleted_one_leaves_nothing(workspace: Workspace, clusters: Clusters) -> None:
@@ -142,7 +142,7 @@ def test_a_short_command_answers_over_ssh_or_is_killed(workspace: Workspace) -> 
     with pytest.raises(SiteUnavailableError, match=r"did not end within 0\.5 s and was killed"):
         operations.run_command(workspace, "agh", ["sleep", "77.7"], timeout_s=0.5)
     wait_until(
-        lambda: operations.run_command(workspace, "agh", ["pgrep", "-f", "^sleep 77.7"]).exit_code == 1, within_s=10
+        lambda: operations.run_command(workspace, "agh", ["pgrep", "-f", "^sleep 77.7"]).exit_code == 1, within_s=60
     )
 
 
@@ -152,7 +152,7 @@ steps:
   busy:
     scatter: {{n: {{range: 2}}}}
     command: ["python3", "-c", {json.dumps(BUSY)}]
-    resources: {{memory: 200MiB, time: 1m}}
+    resources: {{memory: 200MiB, time: 5m}}
     attributes: {{slurm.acctg-freq: "task=1"}}
     at: agh
 """
@@ -172,8 +172,8 @@ def test_a_runs_tasks_are_measured_by_what_they_asked_for(clusters: Clusters) ->
     ]
     for row in document["tasks"]:
         assert row["counted"]
-        assert 0 <= row["queue_wait_s"] < 60
-        assert 3 / 60 <= row["time_efficiency"] < 1
+        assert 0 <= row["queue_wait_s"] < 120
+        assert 3 / 300 <= row["time_efficiency"] < 1
         assert 0.1 < row["cpu_efficiency"] < 1.5
         assert 0.2 < row["memory_efficiency"] < 0.9
     assert "busy.1" in clusters.run("show", "--efficiency").stdout

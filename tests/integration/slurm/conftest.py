@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,21 +69,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "NO_COLOR": "1"}
 
 
-@pytest.fixture
-def clusters(testbed: Testbed, tmp_path: Path) -> Clusters:
-    """Agh and lrz, both up, in a fresh home."""
-    sites = {name: testbed.site(name) for name in ("agh", "lrz")}
+def make_home(folder: Path, sites: dict[str, TestbedSite]) -> Clusters:
+    """A home in `folder` with these sites under these names, and a fresh folder of alice's at each."""
     workdir = f"/home/alice/convoy-{secrets.token_hex(4)}"
-    home = tmp_path / "home"
+    home = folder / "home"
     home.mkdir()
     lines = ["sites:"]
     for name, site in sites.items():
-        config = site.ssh_options["config_file"]
         lines += [
             f"  {name}:",
             f"    workdir: {workdir}",
             "    scheduler: slurm",
-            f"    runner: {{type: ssh, options: {{host: {name}, config_file: {config}}}}}",
+            f"    runner: {{type: ssh, options: {{host: {site.name}, config_file: {site.ssh_options['config_file']}}}}}",
             "    storage: command",
             f"    labels: [{'gpu' if name == 'lrz' else 'cpu'}]",
         ]
@@ -93,8 +90,21 @@ def clusters(testbed: Testbed, tmp_path: Path) -> Clusters:
 
 
 @pytest.fixture
-def lying_sbatch(clusters: Clusters) -> Callable[[str, int], None]:
+def clusters(testbed: Testbed, tmp_path: Path) -> Clusters:
+    """Agh and lrz, both up, in a fresh home. Other people work there: no test breaks them."""
+    return make_home(tmp_path, {name: testbed.site(name) for name in ("agh", "lrz")})
+
+
+@pytest.fixture
+def fragile_clusters(testbed: Testbed, tmp_path: Path) -> Clusters:
+    """The same names, but what answers to them are sites that a test may break."""
+    return make_home(tmp_path, {"agh": testbed.site("psnc", DBD=0, NODES=1), "lrz": testbed.site("bsc")})
+
+
+@pytest.fixture
+def lying_sbatch(fragile_clusters: Clusters) -> Iterator[Callable[[str, int], None]]:
     """Makes a site's sbatch accept a job and then say that it timed out, the next so many times."""
+    clusters, wrappers = fragile_clusters, []
 
     def lie(site: str, times: int) -> None:
         count = f"{clusters.workdir}/lies"
@@ -107,9 +117,11 @@ echo $((n - 1)) >{count}
 echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2
 exit 1
 """
-        root = clusters.sites[site].root
-        (root / "usr/local/bin/sbatch").write_text(script)
-        (root / "usr/local/bin/sbatch").chmod(0o755)
+        wrappers.append(clusters.sites[site].root / "usr/local/bin/sbatch")
+        wrappers[-1].write_text(script)
+        wrappers[-1].chmod(0o755)
         clusters.sites[site].execute("/bin/sh", "-c", f"echo {times} >{count}; chown alice {count}")
 
-    return lie
+    yield lie
+    for wrapper in wrappers:
+        wrapper.unlink()

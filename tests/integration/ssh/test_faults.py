@@ -54,7 +54,7 @@ def test_a_command_that_was_under_way_is_in_doubt_and_not_repeated(sshd, runner_
         wait_until((tmp_path / "count").exists)
         sshd.drop_sessions()
         with pytest.raises(SiteUnavailableError, match="it may have done its work"):
-            running.result(timeout=10)
+            running.result(timeout=60)
     assert (tmp_path / "count").read_text() == "ran\n"
 
 
@@ -87,7 +87,7 @@ def test_a_host_that_takes_the_call_and_says_nothing_is_given_up(runner_for, tmp
         started = time.monotonic()
         with pytest.raises(SiteUnavailableError, match="broke off the login"):
             runner_for(options, connect_timeout_s=0.5).connect()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 12  # and not the 15 s that it waits if not told otherwise
 
 
 def test_a_host_that_does_not_exist_is_told(runner_for):
@@ -98,12 +98,12 @@ def test_a_host_that_does_not_exist_is_told(runner_for):
 def test_eight_threads_share_one_failure_and_do_not_queue_for_it(runner_for, tmp_path):
     with socket.create_server(("127.0.0.1", 0), backlog=16) as mute:
         options = {"host": "127.0.0.1", "port": mute.getsockname()[1], "known_hosts": str(tmp_path / "none")}
-        runner = runner_for(options, connect_timeout_s=1)
+        runner = runner_for(options, connect_timeout_s=3)
         started = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
             errors = [future.exception() for future in [pool.submit(runner.run, ("true",)) for _ in range(8)]]
     assert all(isinstance(error, SiteUnavailableError) for error in errors)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 12  # one after the other they would need 24 s
 
 
 def test_a_site_that_allows_two_sessions_serves_eight_threads(sshd, runner_for):
@@ -137,7 +137,7 @@ def test_a_short_cut_of_the_cable_only_delays(fragile, runner_for):
     with ThreadPoolExecutor(1) as pool:
         cutting = pool.submit(fragile.fault, "cut", 3)
         time.sleep(0.5)
-        assert runner.run(("echo", "late"), timeout_s=30).stdout == "late\n"
+        assert runner.run(("echo", "late"), timeout_s=60).stdout == "late\n"
         cutting.result()
 
 
@@ -149,10 +149,10 @@ def test_a_cut_cable_ends_the_waiting_at_the_time_limit(fragile, runner_for):
         started = time.monotonic()
         with pytest.raises(SiteUnavailableError):
             runner.run(("true",), timeout_s=2)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30  # and not the 60 s of a command that is not told otherwise
     finally:
         fragile.fault("mend")
-    assert runner.run(("echo", "back"), timeout_s=30).stdout == "back\n"
+    assert runner.run(("echo", "back"), timeout_s=60).stdout == "back\n"
 
 
 def test_a_site_without_mains_is_unavailable_and_comes_back(fragile, runner_for):

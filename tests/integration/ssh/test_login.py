@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.runners.ssh import LoginNeededError, LoginRefusedError, SshRunner
-from metadata.errors import SiteUnavailableError
+from adapters.runners.ssh import LoginRefusedError, SshRunner
+from metadata.errors import LoginNeededError, SiteUnavailableError
 from tests.integration.ssh.conftest import Person
 from tests.testbed.local_sshd import LocalSshd, make_key
 

@@ -12,7 +12,7 @@ def test_a_job_is_submitted_seen_and_done(testbed, runner_for):
     job = submitted.stdout.strip()
     assert job.isdigit(), submitted.stderr
     assert runner.run(("squeue", "--noheader", "--jobs", job)).exit_code == 0
-    wait_until(lambda: "COMPLETED" in _state(runner, job), within_s=60, what="COMPLETED")
+    wait_until(lambda: "COMPLETED" in _state(runner, job), within_s=120, what="COMPLETED")
     output = runner.run(("cat", f"first-{job}.out")).stdout
     runner.run(("rm", f"first-{job}.out"))
     assert output == "agh\n0\n"

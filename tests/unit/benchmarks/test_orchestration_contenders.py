@@ -124,7 +124,7 @@ def test_a_contender_that_hangs_is_ended_with_all_its_processes(tmp_path, monkey
     with pytest.raises(RunFailedError, match="had not ended after 2 s"):
         measure(Script(hang), 4, tmp_path / "0")
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(int((tmp_path / "0" / "run" / "pid").read_text())).wait(timeout=5)
+        psutil.Process(int((tmp_path / "0" / "run" / "pid").read_text())).wait(timeout=60)
 
 
 def test_rounds_are_interleaved_and_leave_nothing_behind(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from metadata.errors import InvalidInputError, NotFoundError, SiteUnavailableError
@@ -37,9 +38,9 @@ def test_it_starts_in_a_directory_and_a_missing_one_is_told_from_its_own_exit_co
 def test_a_command_that_takes_too_long_is_killed_with_its_children(workspace: Workspace, tmp_path: Path) -> None:
     begin, mark = time.monotonic(), tmp_path / "late"
     with pytest.raises(SiteUnavailableError, match=r"did not end within 0.2 s and was killed"):
-        operations.run_command(workspace, "agh", ["sh", "-c", f"(sleep 2; touch {mark}) & wait"], timeout_s=0.2)
-    assert time.monotonic() - begin < 2
-    assert not mark.exists()
+        operations.run_command(workspace, "agh", ["sh", "-c", f"(sleep 30; touch {mark}) & wait"], timeout_s=0.2)
+    assert time.monotonic() - begin < 25
+    assert not any(str(mark) in " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
 
 
 @pytest.mark.parametrize("words", [[], [""]])

@@ -84,7 +84,7 @@ def test_every_request_becomes_an_option():
     assert options(replace(job, attributes=attributes)) == [
         "--job-name=r.s.0.1", "--comment=r.s.0.1", "--export=NONE", "--output=/dev/null", "--error=/dev/null",
         "--partition=gpu", "--account=grant", "--reservation=course", "--time=0-01:30:00",
-        "--nodes=2", "--ntasks=4", "--cpus-per-task=8", "--ntasks-per-node=2", "--mem=954M", "--gres=gpu:2", "--exclusive",
+        "--no-requeue", "--nodes=2", "--ntasks=4", "--cpus-per-task=8", "--ntasks-per-node=2", "--mem=954M", "--gres=gpu:2", "--exclusive",
     ]  # fmt: skip
 
 
