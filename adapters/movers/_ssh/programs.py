@@ -42,7 +42,8 @@ class Program:
 
     def lines(self) -> Iterator[bytes]:
         """What it says, line by line: a raw pipe would be read byte by byte for that."""
-        return iter(io.BufferedReader(cast("io.RawIOBase", self.stdout)))
+        with io.BufferedReader(cast("io.RawIOBase", self.stdout)) as reader:
+            yield from reader
 
     def feed(self, content: bytes, *, then_close: bool = True) -> None:
         """It reads `content`, while others read what it says."""
