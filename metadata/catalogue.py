@@ -9,9 +9,10 @@ from typing import Literal, overload
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, OperationalError
 
-from metadata import attributes, datasets, files, measurements, replicas, timings
+from metadata import attributes, datasets, files, measurements, namespace, replicas, timings
 from metadata.clauses import Kind, clause
 from metadata.errors import InvalidInputError, SiteUnavailableError
+from metadata.namespace import Rename
 from metadata.policy import Policy
 from metadata.records import (
     AttributeValue,
@@ -80,6 +81,11 @@ class Catalogue:
             datasets.find_id(connection, name)
             return datasets.named(connection, [name])[0]
 
+    def has_dataset(self, name: str) -> bool:
+        """Whether a dataset has this name."""
+        with self._reading() as connection:
+            return datasets.exists(connection, name)
+
     def files(self, dataset: str, pattern: str | None = None) -> list[FileRecord]:
         """All files of the dataset, or those whose paths match the shell pattern; sorted by path.
 
@@ -116,6 +122,34 @@ class Catalogue:
                 raise files.unknown(connection, dataset_id, path, dataset=dataset)
             return found
 
+    def rename_dataset(self, name: str, new_name: str) -> None:
+        """The dataset has its new name. Raises NotFoundError, ConflictError (it is taken) or InvalidInputError."""
+        with self._writing() as connection:
+            namespace.rename_dataset(connection, name, new_name)
+
+    def rename_files(self, dataset: str, renames: Sequence[Rename], *, into: str) -> None:
+        """The files have new names in the dataset `into`, with their attributes, pins and policies; all or none.
+
+        Raises NotFoundError, ConflictError (a name is taken; nothing is overwritten) or InvalidInputError.
+        """
+        with self._writing() as connection:
+            namespace.rename_files(connection, dataset, renames, into=into)
+
+    def remove_files(self, dataset: str, paths: Sequence[str]) -> None:
+        """The dataset has no such names any more; no copy is touched. Raises NotFoundError, ConflictError (pinned)."""
+        with self._writing() as connection:
+            namespace.remove_files(connection, dataset, paths)
+
+    def remove_dataset(self, name: str) -> None:
+        """The dataset and its names are gone; no copy is touched. Raises NotFoundError, ConflictError (pinned)."""
+        with self._writing() as connection:
+            namespace.remove_dataset(connection, name)
+
+    def named_elsewhere(self, sha256s: Iterable[str], *, outside: Iterable[tuple[str, str]]) -> set[str]:
+        """Those of the contents that have a name which is none of `outside`, as (dataset, path)."""
+        with self._reading() as connection:
+            return files.named_elsewhere(connection, sha256s, outside=set(outside))
+
     def add_replicas(self, records: Iterable[ReplicaRecord]) -> None:
         """Notes copies, all or none. What is said of a path of a site replaces what was said of it before."""
         with self._writing() as connection:
@@ -134,6 +168,11 @@ class Catalogue:
         """The same for many paths; one of which nothing is known is absent."""
         with self._reading() as connection:
             return replicas.at(connection, site=site, paths=paths)
+
+    def move_replicas(self, site: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Copies that lay at the first path of a pair are known at the second; what was known there before is not."""
+        with self._writing() as connection:
+            replicas.move(connection, site=site, pairs=pairs)
 
     def remove_replica(self, site: str, path: str) -> bool:
         """Forgets the copy at this path of this site, and touches no byte there; False when none was known."""

@@ -37,8 +37,7 @@ def ensure(connection: Connection, name: str, *, description: str | None, policy
     Raises InvalidInputError for a name that `dataset://` cannot carry, and ConflictError for another policy than
     the dataset has: adding files must not loosen it.
     """
-    if not _NAME.fullmatch(name):
-        raise InvalidInputError(f"{name!r} cannot name a dataset; use letters, digits and . _ - without a slash")
+    check_name(name)
     new = {"name": name, "description": description or "", "policy": _stored(policy), "created_at": time.time()}
     insert_missing(connection, DATASETS, [new])
     # The lock makes the writers of one dataset wait for each other, and never in a circle over its files.
@@ -52,6 +51,17 @@ def ensure(connection: Connection, name: str, *, description: str | None, policy
     if description is not None and description != row.description:
         connection.execute(DATASETS.update().where(DATASETS.c.id == row.id).values(description=description))
     return int(row.id)
+
+
+def exists(connection: Connection, name: str) -> bool:
+    """Whether a dataset has this name."""
+    return connection.execute(select(DATASETS.c.id).where(DATASETS.c.name == name)).first() is not None
+
+
+def check_name(name: str) -> None:
+    """Returns when a dataset may be called so. Raises InvalidInputError."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(f"{name!r} cannot name a dataset; use letters, digits and . _ - without a slash")
 
 
 def set_policy(connection: Connection, name: str, policy: Policy | None) -> None:

@@ -49,9 +49,14 @@ def _row(file: NewFile, *, dataset_id: int, created_at: float) -> dict[str, Any]
     }
 
 
+def check_path(path: str) -> None:
+    """Returns when a file of a dataset may be called so. Raises InvalidInputError."""
+    if {"", ".", ".."} & set(path.split("/")) or _UNUSABLE.search(path):
+        raise InvalidInputError(f"{path!r} cannot name a file of a dataset; write a relative path without '..'")
+
+
 def _check(file: NewFile) -> None:
-    if {"", ".", ".."} & set(file.path.split("/")) or _UNUSABLE.search(file.path):
-        raise InvalidInputError(f"{file.path!r} cannot name a file of a dataset; write a relative path without '..'")
+    check_path(file.path)
     if not _SHA256.fullmatch(file.sha256):
         raise InvalidInputError(f"{file.path}: {file.sha256!r} is no SHA-256; write 64 lower-case hexadecimal digits")
     if not 0 <= file.size_bytes < _TOO_LARGE:
@@ -137,6 +142,17 @@ def find_id(connection: Connection, dataset_id: int, path: str, *, dataset: str)
     return int(found)
 
 
+def ids_of(connection: Connection, dataset_id: int, paths: Iterable[str]) -> list[int]:
+    """The rows of those paths that the dataset has."""
+    return [
+        int(row)
+        for chunk in chunks(paths)
+        for row in connection.execute(
+            select(FILES.c.id).where(FILES.c.dataset_id == dataset_id, FILES.c.path.in_(chunk))
+        ).scalars()
+    ]
+
+
 def unknown(connection: Connection, dataset_id: int, path: str, *, dataset: str) -> NotFoundError:
     """The error to raise when a dataset has nothing at `path`."""
     some = select(FILES.c.path).where(FILES.c.dataset_id == dataset_id).order_by(FILES.c.id).limit(_SUGGESTIONS_FROM)
@@ -144,6 +160,16 @@ def unknown(connection: Connection, dataset_id: int, path: str, *, dataset: str)
     advice = f"did you mean {close[0]}?" if close else "list its files to see what there is"
     kind = "file that matches" if is_glob(path) else "file or folder"
     return NotFoundError(f"the dataset {dataset} has no {kind} {path!r}; {advice}")
+
+
+def named_elsewhere(connection: Connection, sha256s: Iterable[str], *, outside: set[tuple[str, str]]) -> set[str]:
+    """Those of the contents that some file has which is none of `outside`, as (dataset, path)."""
+    return {
+        file.sha256
+        for chunk in chunks(sorted(set(sha256s)))
+        for file in where(connection, FILES.c.sha256.in_(chunk))
+        if (file.dataset, file.path) not in outside
+    }
 
 
 def policies(connection: Connection, sha256s: Iterable[str]) -> dict[str, Policy]:

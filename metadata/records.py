@@ -86,3 +86,35 @@ class Measurement:
     files: int = 1
     measured_at: float
     """Seconds since the epoch, UTC."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinRecord:
+    """A dataset, or one of its files, whose copies nobody may take away."""
+
+    dataset: str
+    path: str = ""
+    """Empty for the whole dataset."""
+    site: str = ""
+    """The one site where that holds; empty for all."""
+    created_at: float
+    """Seconds since the epoch, UTC."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleRecord:
+    """What shall hold for the copies of some files."""
+
+    id: int
+    target: str
+    """A pattern for datasets, and behind a slash one for the files in them, as `camelyon*` or `study/train/**`."""
+    copies: int | None = None
+    """At so many sites at least."""
+    at: tuple[str, ...] = ()
+    """Names or labels of sites, each of which asks for one of the copies."""
+    keep_s: float | None = None
+    """A copy that nobody used for so long may be taken away."""
+    site: str = ""
+    """The name or label of the sites where `keep_s` holds; empty for all."""
+    created_at: float = 0.0
+    """Seconds since the epoch, UTC."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from metadata.records import ReplicaRecord
 from metadata.statements import chunks, upsert
@@ -30,6 +30,14 @@ def of(connection: Connection, sha256s: Iterable[str]) -> dict[str, list[Replica
     for records in found.values():
         records.sort(key=lambda record: (record.site, record.path))
     return found
+
+
+def move(connection: Connection, *, site: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Copies that lay at the first path of a pair are known at the second, and nothing else is."""
+    for old, new in pairs:
+        remove(connection, site=site, path=new)
+        here = (REPLICAS.c.site == site) & (REPLICAS.c.path == old)
+        connection.execute(update(REPLICAS).where(here).values(path=new))
 
 
 def remove(connection: Connection, *, site: str, path: str) -> bool:

@@ -266,3 +266,36 @@ class Lease(Row, table=True):
     pid: int
     process_started_at: float
     heartbeat_at: float
+
+
+class Rule(Row, table=True):
+    """What shall hold for the copies of some files."""
+
+    __table__ = tables.RULES
+    id: int | None
+    target: str
+    copies: int | None
+    at: list[Any] | None
+    keep_s: float | None
+    site: str
+    created_at: float
+
+
+class Pin(Row, table=True):
+    """A dataset, or one of its files, whose copies nobody may take away."""
+
+    __table__ = tables.PINS
+    id: int | None
+    dataset_id: int
+    file_id: int | None
+    site: str
+    created_at: float
+
+
+class Use(Row, table=True):
+    """When some content was last used at a site."""
+
+    __table__ = tables.USES
+    sha256: str
+    site: str
+    used_at: float

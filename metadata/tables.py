@@ -329,3 +329,33 @@ LEASES = Table(
     _seconds("heartbeat_at"),
 )  # fmt: skip
 """Which engine may act on this database; there is one row at most."""
+
+RULES = Table(
+    "rules", METADATA,
+    _key(),
+    _word("target", doc="A pattern for datasets, and behind a slash one for the files in them."),
+    Column("copies", Integer, doc="At so many sites at least."),
+    _document("at", nullable=True, doc="Names or labels of sites, each of which asks for one of the copies."),
+    Column("keep_s", Float, doc="A copy that nobody used for so long may be taken away."),
+    _word("site", doc="The name or label of the sites where `keep_s` holds; empty for all."),
+    _seconds("created_at"),
+)  # fmt: skip
+"""What shall hold for the copies of some files."""
+
+PINS = Table(
+    "pins", METADATA,
+    _key(),
+    _owner("dataset_id", "datasets.id"),
+    _owner("file_id", "files.id", nullable=True, doc="None for the whole dataset."),
+    _word("site", doc="The one site where that holds; empty for all."),
+    _seconds("created_at"),
+)  # fmt: skip
+"""Datasets and files whose copies nobody may take away."""
+
+USES = Table(
+    "uses", METADATA,
+    Column("sha256", String, primary_key=True),
+    Column("site", String, primary_key=True),
+    _seconds("used_at"),
+)  # fmt: skip
+"""When some content was last read at a site, or brought to it, outside any run: the journal knows the runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -12,6 +13,9 @@ from metadata.errors import InvalidInputError
 DATASET_SCHEME = "dataset://"
 PARTIALS = "partial"
 PARTIAL_SUFFIX = ".part"
+SITE_SCHEME = "site://"
+_AT_SITE = re.compile(r"([A-Za-z0-9][\w.-]*):(|/.*)", re.DOTALL)
+"""`agh:` and `agh:/path`, as people know it from scp."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -36,6 +40,20 @@ class DatasetName:
 
     def __str__(self) -> str:
         return f"{DATASET_SCHEME}{self.dataset}/{self.path}".rstrip("/")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Store:
+    """The folder of a site where content lies by its hash, written `agh:`."""
+
+    site: str
+
+    def __str__(self) -> str:
+        return f"{self.site}:"
+
+
+Place = DatasetName | Location | Store
+"""Whatever people may name as a source or destination of data."""
 
 
 def store_path(workdir: PurePosixPath, sha256: str) -> PurePosixPath:
@@ -80,3 +98,32 @@ def parse_dataset(text: str) -> DatasetName:
 def is_dataset(text: str) -> bool:
     """True when `text` is written as a dataset name."""
     return text.startswith(DATASET_SCHEME)
+
+
+def parse_place(text: str) -> Place:
+    """What `text` means: `site://agh/path`, `agh:/path`, `agh:`, or else a name in the catalogue.
+
+    Raises InvalidInputError.
+
+    >>> parse_place("agh:"), str(parse_place("agh:/scratch/x")), str(parse_place("camelyon17/a.tif"))
+    (Store(site='agh'), 'site://agh/scratch/x', 'dataset://camelyon17/a.tif')
+    """
+    if text.startswith(SITE_SCHEME):
+        site, slash, path = text.removeprefix(SITE_SCHEME).partition("/")
+        if not site or not slash:
+            raise InvalidInputError(f"{text!r} names no path at a site; write site://agh/path, or agh: for its store")
+        return _location(site, "/" + path)
+    if match := None if is_dataset(text) else _AT_SITE.fullmatch(text):
+        return _location(match[1], match[2]) if match[2] else Store(site=match[1])
+    return parse_name(text)
+
+
+def parse_name(text: str) -> DatasetName:
+    """The dataset name; the scheme may be left out where nothing else can be meant. Raises InvalidInputError."""
+    return parse_dataset(text if is_dataset(text) else DATASET_SCHEME + text)
+
+
+def _location(site: str, path: str) -> Location:
+    if ".." in path.split("/"):
+        raise InvalidInputError(f"site://{site}{path}: write the path without '..'")
+    return Location(site=site, path=path)

@@ -13,6 +13,7 @@ from metadata.catalogue import Catalogue
 from metadata.database import open_database
 from metadata.errors import InvalidInputError, NotFoundError
 from metadata.journal import Journal
+from metadata.retention import Retention
 from orchestrator.documents import did_you_mean
 from orchestrator.ports import SiteSettings
 from orchestrator.registry import load, open_movers, open_storage
@@ -64,6 +65,11 @@ class Workspace:
         return Journal(self.database)
 
     @cached_property
+    def retention(self) -> Retention:
+        """Its rules, pins and uses."""
+        return Retention(self.database)
+
+    @cached_property
     def site_file(self) -> SiteFile:
         """The sites; one embedded site named `local` where no file says otherwise."""
         if not self.settings.sites_file.exists():
@@ -86,6 +92,14 @@ class Workspace:
         if name not in sites:
             raise NotFoundError(f"there is no site {name!r}{did_you_mean(name, sites)}", site=name)
         return sites[name]
+
+    def workdir(self, name: str) -> PurePosixPath:
+        """The folder of a site, or of this machine, that belongs to Convoy. Raises NotFoundError."""
+        return PurePosixPath(self.settings.home) if name == HERE else PurePosixPath(self.site(name).workdir)
+
+    def own_folder(self, name: str) -> PurePosixPath:
+        """The folder below which all files are Convoy's; the home here holds other things. Raises NotFoundError."""
+        return self.workdir(name) / "data" if name == HERE else self.workdir(name)
 
     @cached_property
     def storages(self) -> dict[str, Storage]:

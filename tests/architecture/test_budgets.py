@@ -27,8 +27,8 @@ EMPTY_NAMES = {
 }
 """Alone they say nothing of what a thing is."""
 
-VERBS = ("orchestrator/operations/data.py", "orchestrator/faces/cli/data")
-"""`data` is what people type there: `convoy data add`."""
+VERBS = ("orchestrator/operations/data", "orchestrator/faces/cli/data", "orchestrator/faces/filesystem.py")
+"""`data` is what people type there: `convoy data add`; and fsspec has a method `info`."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -35,6 +35,17 @@ def _steps(workspace: Any, said: dict[str, Any]) -> list[str]:
     return [step.name for step in operations.progress(workspace, said.get("run") or operations.newest(workspace)).steps]
 
 
+def names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Datasets; and behind a dataset's name and a slash, what lies there."""
+    if "/" not in incomplete or "://" in incomplete:
+        return datasets(ctx, incomplete)
+    folder, _, _ = incomplete.rpartition("/")
+    with suppress(Exception), operations.Workspace(_settings(ctx)) as workspace:
+        entries = operations.list_folder(workspace, folder)
+        return [name for entry in entries if (name := f"{folder}/{entry.name}").startswith(incomplete)]
+    return []
+
+
 runs = _names_of(lambda workspace, _: [run.id for run in operations.list_runs(workspace, limit=_NEWEST)])
 steps = _names_of(_steps)
 datasets = _names_of(lambda workspace, _: [dataset.name for dataset in operations.list_data(workspace)])

@@ -16,7 +16,7 @@ VERBS = {
     "looking": ("ls", "show", "logs", "report"),
     "jobs": ("job",),
     "sites": ("site",),
-    "datasets": ("data",),
+    "data": ("data",),
     "images": ("image",),
     "benchmarks": ("bench",),
 }

@@ -75,6 +75,11 @@ class Terminal:
         """The value as the document on standard output."""
         sys.stdout.write(render_json(value) + "\n")
 
+    def write_line(self, line: str) -> None:
+        """A line of an answer that has no end yet; it can be read at once."""
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
     def save_json(self, value: Any, path: Path) -> None:
         """The value as a document in a file. Raises InvalidInputError where nothing can be written."""
         try:

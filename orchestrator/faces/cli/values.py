@@ -94,10 +94,27 @@ def parse_wait(text: str | None) -> float:
     """
     if text is None or text == "forever":
         return 0.0 if text is None else float("inf")
+    return parse_seconds(text, option="--wait")
+
+
+def parse_seconds(text: str, *, option: str) -> float:
+    """Seconds of a time such as `30s` or `2d`; a bare number is seconds.
+
+    >>> parse_seconds("30d", option="--keep"), parse_seconds("0.5", option="--settle")
+    (2592000.0, 0.5)
+    """
     try:
         return float(text) if text.replace(".", "", 1).isdigit() else float(quantities.parse_duration(text))
     except ValueError as error:
-        raise InvalidInputError(f"--wait: {error}") from error
+        raise InvalidInputError(f"{option}: {error}") from error
+
+
+def parse_bytes(text: str, *, option: str) -> int:
+    """Bytes of a size such as `4KiB`."""
+    try:
+        return int(quantities.parse_size(text))
+    except ValueError as error:
+        raise InvalidInputError(f"{option}: {error}") from error
 
 
 def parse_task(text: str | None) -> tuple[str | None, int | None]:

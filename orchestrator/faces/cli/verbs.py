@@ -54,7 +54,7 @@ def verb(
     return decorate
 
 
-def group(app: typer.Typer, name: str, *, panel: str, about: str) -> typer.Typer:
+def group(app: typer.Typer, name: str, *, panel: str | None, about: str) -> typer.Typer:
     """A group of verbs in `app`; without a verb it tells what there is."""
     made = typer.Typer(help=about, invoke_without_command=True, rich_markup_mode="rich")
     made.callback()(show_help)

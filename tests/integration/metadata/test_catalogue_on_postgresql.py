@@ -6,6 +6,7 @@ from metadata.catalogue import Catalogue
 from metadata.database import open_database
 from metadata.errors import InvalidInputError, SiteUnavailableError
 from tests.unit.metadata import catalogue_suite as suite
+from tests.unit.metadata import keeping_suite
 
 
 class TestDatasets(suite.DatasetTests):
@@ -29,6 +30,14 @@ class TestSearch(suite.SearchTests):
 
 
 class TestPast(suite.PastTests):
+    pass
+
+
+class TestNamespace(keeping_suite.NamespaceTests):
+    pass
+
+
+class TestRetention(keeping_suite.RetentionTests):
     pass
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from metadata.catalogue import Catalogue
 from metadata.database import open_database
 
-pytest.register_assert_rewrite("catalogue_suite", "migrations_suite")
+pytest.register_assert_rewrite("catalogue_suite", "keeping_suite", "migrations_suite")
 
 
 @pytest.fixture

@@ -74,10 +74,13 @@ def verification_view(rows: Sequence[Verification]) -> RenderableType:
     """One line a copy; where there are many, only what is wrong and how many are right."""
     bad = [row for row in rows if not row.good]
     table = sheet("", "file", "at", "found", wrapped=("file", "found"))
-    for row in rows if len(rows) <= _MOST_COPIES else bad:
+    for row in rows if len(rows) <= _MOST_COPIES else [row for row in rows if not row.good or row.repaired]:
         sign = Text("✓", style="green") if row.good else Text("✗", style="bold red")
         table.add_row(sign, Text(row.file), row.site or "-", Text(row.detail, style="dim" if row.good else "red"))
-    told = f"{len(rows) - len(bad)} of {len(rows)} copies are right"
+    repaired = sum(row.repaired for row in rows)
+    told = f"{len(rows) - len(bad)} of {len(rows)} copies are right" + (
+        f", {repaired} of them again" if repaired else ""
+    )
     return Group(table, Text(told, style="dim")) if table.row_count else Text(told)
 
 

@@ -1,0 +1,87 @@
+"""Files become known as datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from metadata.errors import InvalidInputError
+from metadata.policy import Policy
+from metadata.records import AttributeValue, DatasetRecord, NewFile
+from orchestrator.operations.data.carrying import FileProgress
+from orchestrator.operations.data.selections import files_at, storage_of
+from orchestrator.operations.inputs import digests_at, local_files
+from orchestrator.operations.workspace import Workspace
+from orchestrator.settings import HERE
+from staging.manifest import unheard
+
+
+def add_data(
+    workspace: Workspace,
+    dataset: str,
+    paths: Sequence[str],
+    *,
+    site: str = HERE,
+    description: str | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    policy: Policy | None = None,
+    progress: FileProgress | None = None,
+) -> DatasetRecord:
+    """The files are in the dataset, hashed where they lie; they are not moved.
+
+    Args:
+        workspace: The home.
+        dataset: Its name; it is made when it is new.
+        paths: Files, folders or shell patterns; at another site, files and folders of that site.
+        site: Where they lie.
+        description: For people.
+        attributes: Facts about the dataset, by which it can be found.
+        policy: Where the data may lie.
+        progress: Called as files are hashed.
+
+    Raises:
+        NotFoundError: There is no such file.
+        ConflictError: The dataset has another file of that name already.
+    """
+    found = found_here(paths) if site == HERE else _found_at(workspace, site, paths)
+    files = digested(workspace, found, site=site, progress=progress)
+    workspace.catalogue.add_files(dataset, files, description=description, policy=policy)
+    if attributes:
+        workspace.catalogue.set_attributes(dataset, dict(attributes))
+    return workspace.catalogue.dataset(dataset)
+
+
+def found_here(paths: Sequence[str]) -> list[tuple[str, str]]:
+    """(name in the dataset, path) of each file: below a folder by its way from there, else by its base name."""
+    found = []
+    for text in paths:
+        root = Path(text).expanduser()
+        for file in local_files(text):
+            name = str(file.relative_to(root.absolute())) if root.is_dir() else file.name
+            found.append((name, str(file)))
+    return found
+
+
+def _found_at(workspace: Workspace, site: str, paths: Sequence[str]) -> list[tuple[str, str]]:
+    storage = storage_of(workspace, site)
+    for path in paths:
+        if not path.startswith("/"):
+            raise InvalidInputError(f"{path}: files at {site} are named by absolute paths")
+    return [row for path in paths for row in files_at(storage, path)]
+
+
+def digested(
+    workspace: Workspace, found: Sequence[tuple[str, str]], *, site: str, progress: FileProgress | None = None
+) -> list[NewFile]:
+    """The files, by (name, path), as the catalogue takes them; their copies are noted.
+
+    A file that is known and looks as it did is not read again. Raises NotFoundError, or IntegrityError for one that
+    changes as it is read.
+    """
+    storage_of(workspace, site)
+    names = {path: name for name, path in found}
+    told = (lambda path, done, total: progress(names[path], done, total)) if progress else unheard
+    digests = digests_at(workspace, site, list(names), told=told)
+    return [
+        NewFile(path=name, size_bytes=digests[path].size_bytes, sha256=digests[path].sha256) for name, path in found
+    ]

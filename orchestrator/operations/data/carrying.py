@@ -1,0 +1,246 @@
+"""Brings content to places outside any run, from wherever it lies best, and notes what arrived."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from metadata.errors import IntegrityError, MiddlewareError, NotFoundError, SiteUnavailableError, StagingError
+from metadata.policy import Policy
+from metadata.records import Measurement, ReplicaRecord
+from orchestrator.operations.workspace import Workspace
+from staging.locations import Location, store_path
+from staging.ports import FileDigest
+from staging.routes import Routes
+from staging.transfers import Arrival, Carrier, Order, Trip
+
+FileProgress = Callable[[str, int, int], None]
+"""(what is on its way, bytes or files done, how many in all)"""
+
+_BATCH = 1000
+"""Files that travel in one call: enough to cost little each, few enough to tell how far it has come."""
+_ELSEWHERE = (NotFoundError, IntegrityError, SiteUnavailableError)
+"""Errors that another copy of the content may not have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """Some content that shall lie at a place."""
+
+    name: str
+    """For people."""
+    content: FileDigest
+    copies: tuple[ReplicaRecord, ...]
+    """Where it may be taken from."""
+    destination: Location
+    policy: Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What became of an errand."""
+
+    name: str
+    site: str
+    path: str
+    size_bytes: int
+    bytes_moved: int = 0
+    """Bytes that travelled: none when the content was there already."""
+    source: str = ""
+    """The site that it came from."""
+    error: MiddlewareError | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether the content lies at its destination, verified."""
+        return self.error is None
+
+
+def carry(
+    workspace: Workspace,
+    errands: Sequence[Errand],
+    *,
+    register: bool = True,
+    asked_for: bool = True,
+    progress: FileProgress | None = None,
+) -> list[Carried]:
+    """Each errand's content lies at its place, verified, or its error says why not.
+
+    Every errand is tried from its nearest copy, and from the next one where that one is gone, changed or silent.
+
+    Args:
+        workspace: The home.
+        errands: Any number, to any sites; no two to the same place.
+        register: Whether the catalogue shall know what arrived as copies.
+        asked_for: Whether a person wants the data; to read a copy is to use it then. Upkeep uses nothing.
+        progress: Called with the bytes that have arrived.
+    """
+    return _Round(workspace, register=register, asked_for=asked_for, progress=progress, errands=errands).carried()
+
+
+def store_at(workspace: Workspace, site: str, sha256: str) -> Location:
+    """Where a site keeps content by its hash. Raises NotFoundError."""
+    return Location(site=site, path=str(store_path(workspace.workdir(site), sha256)))
+
+
+def raise_first(carried: Iterable[Carried]) -> None:
+    """Raises the first error; returns when there is none."""
+    for row in carried:
+        if row.error is not None:
+            raise row.error
+
+
+class _Round:
+    """Errands on their way."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        register: bool,
+        asked_for: bool,
+        progress: FileProgress | None,
+        errands: Sequence[Errand],
+    ) -> None:
+        self._workspace = workspace
+        self._register = register
+        self._asked_for = asked_for
+        self._progress = progress
+        self._errands = errands
+        self._routes = workspace.routes
+        self._carrier = Carrier(storages=workspace.storages, movers=workspace.movers, routes=self._routes)
+        self._total = sum(errand.content.size_bytes for errand in errands)
+        self._settled = 0
+        self._ranked: dict[tuple[str, str], float] = {}
+
+    def carried(self) -> list[Carried]:
+        left: dict[Errand, list[ReplicaRecord]] = {errand: self._sources(errand) for errand in self._errands}
+        found: dict[Errand, Carried] = {errand: _stuck(errand) for errand, sources in left.items() if not sources}
+        pending = [errand for errand, sources in left.items() if sources]
+        while pending:
+            again: list[Errand] = []
+            for batch in _batches(pending, left):
+                sources = [left[errand].pop(0) for errand in batch]
+                for errand, carried in zip(batch, self._bring(batch, sources), strict=True):
+                    found[errand] = carried
+                    if isinstance(carried.error, _ELSEWHERE) and left[errand]:
+                        again.append(errand)
+                    else:
+                        self._settled += errand.content.size_bytes
+            pending = again
+        return [found[errand] for errand in self._errands]
+
+    def _sources(self, errand: Errand) -> list[ReplicaRecord]:
+        """The copies at known sites, the nearest first."""
+        there = [copy for copy in errand.copies if copy.site in self._workspace.storages]
+        return sorted(there, key=lambda copy: (self._way(copy.site, errand.destination.site), copy.site, copy.path))
+
+    def _way(self, source: str, destination: str) -> float:
+        if (source, destination) not in self._ranked:
+            self._ranked[source, destination] = seconds(self._routes, source, destination, 1 << 30)
+        return self._ranked[source, destination]
+
+    def _bring(self, batch: Sequence[Errand], sources: Sequence[ReplicaRecord]) -> list[Carried]:
+        orders = [
+            Order(
+                name=errand.name,
+                content=errand.content,
+                source=Location(site=source.site, path=source.path),
+                destination=errand.destination,
+                policy=errand.policy,
+            )
+            for errand, source in zip(batch, sources, strict=True)
+        ]
+        begun = self._settled
+        self._tell(batch[0].name, begun)
+        delivery = self._carrier.carry(orders, progress=lambda done: self._tell(batch[0].name, begun + done))
+        arrived = [
+            (order, outcome)
+            for order, outcome in zip(orders, delivery.outcomes, strict=True)
+            if isinstance(outcome, Arrival)
+        ]
+        self._note(arrived, delivery.trips)
+        return [_told(order, outcome) for order, outcome in zip(orders, delivery.outcomes, strict=True)]
+
+    def _tell(self, name: str, done: int) -> None:
+        if self._progress:
+            self._progress(name, done, self._total)
+
+    def _note(self, arrived: Sequence[tuple[Order, Arrival]], trips: Sequence[Trip]) -> None:
+        if self._register and arrived:
+            self._workspace.catalogue.add_replicas([_replica(order, arrival) for order, arrival in arrived])
+        uses = {(order.content.sha256, order.source.site) for order, _ in arrived if self._asked_for}
+        uses |= {(order.content.sha256, order.destination.site) for order, _ in arrived if self._register}
+        self._workspace.retention.note_uses(uses)
+        if arrived:
+            order = arrived[0][0]
+            for trip in trips:
+                if trip.bytes_moved:
+                    self._workspace.catalogue.add_measurement(
+                        Measurement(
+                            source_site=order.source.site, destination_site=order.destination.site,
+                            mover=trip.way.mover, direction=str(trip.way.direction),
+                            size_bytes=trip.bytes_moved, seconds=max(trip.seconds, 1e-6),
+                            streams=trip.way.streams, files=trip.files, measured_at=time.time(),
+                        )
+                    )  # fmt: skip
+
+
+def seconds(routes: Routes, source: str, destination: str, size_bytes: int) -> float:
+    """How long a transfer of so many bytes takes; infinite where there is no way."""
+    if source == destination:
+        return 0.0
+    try:
+        return routes.ranked(source, destination, size_bytes=size_bytes)[0].seconds
+    except StagingError:
+        return float("inf")
+
+
+def _batches(pending: Sequence[Errand], left: dict[Errand, list[ReplicaRecord]]) -> list[list[Errand]]:
+    """Errands that go the same way together."""
+    groups: defaultdict[tuple[str, str], list[Errand]] = defaultdict(list)
+    for errand in pending:
+        groups[left[errand][0].site, errand.destination.site].append(errand)
+    return [group[at : at + _BATCH] for group in groups.values() for at in range(0, len(group), _BATCH)]
+
+
+def _stuck(errand: Errand) -> Carried:
+    error = NotFoundError(f"{errand.name} lies at no site that is known; see: convoy data show {errand.name}")
+    return _carried(errand.name, errand.destination, errand.content, error=error)
+
+
+def _told(order: Order, outcome: Arrival | MiddlewareError) -> Carried:
+    if isinstance(outcome, Arrival):
+        return _carried(
+            order.name, order.destination, order.content, bytes_moved=outcome.bytes_moved, source=order.source.site
+        )
+    return _carried(order.name, order.destination, order.content, source=order.source.site, error=outcome)
+
+
+def _carried(
+    name: str,
+    destination: Location,
+    content: FileDigest,
+    *,
+    bytes_moved: int = 0,
+    source: str = "",
+    error: MiddlewareError | None = None,
+) -> Carried:
+    return Carried(
+        name=name, site=destination.site, path=destination.path, size_bytes=content.size_bytes, source=source,
+        bytes_moved=bytes_moved, error=error,
+    )  # fmt: skip
+
+
+def _replica(order: Order, arrival: Arrival) -> ReplicaRecord:
+    return ReplicaRecord(
+        sha256=order.content.sha256,
+        size_bytes=order.content.size_bytes,
+        site=order.destination.site,
+        path=order.destination.path,
+        modified_ns=arrival.facts.modified_ns,
+        inode=arrival.facts.inode,
+        verified_at=time.time(),
+    )

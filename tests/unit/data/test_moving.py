@@ -1,0 +1,169 @@
+"""Putting, fetching, copying and renaming."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metadata.errors import ConflictError, InvalidInputError, NotFoundError, PolicyError
+from metadata.policy import Policy
+from orchestrator import operations
+from orchestrator.operations import Carried, Workspace
+from tests.unit.data.conftest import FILES
+from tests.unit.data.places import names, sites, stored
+
+AGH = Policy(sites=frozenset({"agh", "here"}))
+
+
+def test_put_brings_each_content_once_and_gives_every_name(study: Workspace) -> None:
+    assert names(study, "study") == sorted(FILES)
+    for name, content in FILES.items():
+        assert stored(study, "agh", "study", name).read_bytes() == content
+        assert sites(study, "study", name)[0] == "agh"
+    assert len([path for path in stored(study, "agh", "study", "a.tif").parents[1].rglob("*") if path.is_file()]) == 3
+
+
+def test_put_into_a_folder_of_several_sites(workspace: Workspace, slides: Path) -> None:
+    carried = operations.put_data(workspace, [str(slides / "a.tif")], "study/new", sites=["agh", "vault"])
+    assert [row.site for row in carried] == ["agh", "vault"]
+    assert names(workspace, "study") == ["new/a.tif"]
+
+
+def test_put_gives_no_name_to_what_did_not_arrive(workspace: Workspace, slides: Path) -> None:
+    with pytest.raises(PolicyError):
+        operations.put_data(workspace, [str(slides)], "study", sites=["lrz"], policy=AGH)
+    assert not workspace.catalogue.has_dataset("study")
+
+
+def test_put_refuses_a_taken_name_before_a_byte_moves(study: Workspace, slides: Path) -> None:
+    (slides / "a.tif").write_bytes(b"other")
+    with pytest.raises(ConflictError, match=r"dataset://study/a.tif is there with other content"):
+        operations.put_data(study, [str(slides)], "study", sites=["lrz"])
+    assert not (study.settings.home / "sites/lrz/data").exists()
+
+
+def test_get_takes_names_patterns_and_paths_of_sites(study: Workspace, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    place = f"site://agh{stored(study, 'agh', 'study', 'train/b.tif')}"
+    paths = operations.get_data(study, ["study/a.tif", "study/train/deep", place], out)
+    assert [path.read_bytes() for path in paths] == [FILES["a.tif"], FILES["train/deep/c.csv"], FILES["train/b.tif"]]
+    assert [path.relative_to(out).as_posix() for path in paths][:2] == ["a.tif", "c.csv"]
+
+
+def test_get_refuses_two_files_for_one_name(study: Workspace, tmp_path: Path) -> None:
+    operations.copy_data(study, ["study/train/b.tif"], "other/a.tif")
+    with pytest.raises(ConflictError, match=r"would both be a\.tif"):
+        operations.get_data(study, ["study/a.tif", "other/a.tif"], tmp_path / "out")
+
+
+def test_get_falls_back_to_a_copy_that_is_right(study: Workspace, slides: Path, tmp_path: Path) -> None:
+    (slides / "a.tif").write_bytes(b"x" * 1000)
+    (slides / "train/same.tif").unlink()
+    assert operations.get_data(study, "study/a.tif", tmp_path)[0].read_bytes() == FILES["a.tif"]
+
+
+def test_get_respects_where_data_may_lie(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    only = Policy(sites=frozenset({"agh"}))
+    operations.add_data(workspace, "private", [f"{tmp_path}/secret"], site="agh", policy=only)
+    for name in ("private", f"site://agh{tmp_path}/secret"):
+        with pytest.raises(PolicyError, match="must not go to here"):
+            operations.get_data(workspace, name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_cp_to_a_store_moves_what_is_not_there_and_says_what_was(study: Workspace) -> None:
+    first = operations.copy_data(study, ["study/train", "study/a.tif"], "lrz:")
+    again = operations.copy_data(study, ["study"], "lrz:")
+    assert sum(row.bytes_moved for row in first) == 3004
+    assert [(row.good, row.bytes_moved) for row in again] == [(True, 0)] * 3
+    assert stored(study, "lrz", "study", "train/b.tif").read_bytes() == FILES["train/b.tif"]
+
+
+def test_cp_to_a_store_brings_again_what_was_lost_there(study: Workspace) -> None:
+    operations.copy_data(study, ["study/a.tif"], "lrz:")
+    stored(study, "lrz", "study", "a.tif").unlink()
+    assert [row.bytes_moved for row in operations.copy_data(study, ["study/a.tif"], "lrz:")] == [1000]
+
+
+def test_cp_to_a_folder_keeps_ways_and_registers_the_copies(study: Workspace, tmp_path: Path) -> None:
+    operations.copy_data(study, ["study/train"], f"site://lrz{tmp_path}/out")
+    assert (tmp_path / "out/deep/c.csv").read_bytes() == FILES["train/deep/c.csv"]
+    assert sites(study, "study", "train/b.tif") == ["agh", "here", "lrz"]
+    operations.copy_data(study, ["study/a.tif"], f"site://lrz{tmp_path}/one.tif")
+    operations.copy_data(study, ["study/a.tif"], f"site://lrz{tmp_path}/out")
+    assert (tmp_path / "one.tif").read_bytes() == (tmp_path / "out/a.tif").read_bytes() == FILES["a.tif"]
+
+
+def test_cp_overwrites_no_file_of_other_content(study: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"mine")
+    with pytest.raises(ConflictError, match="nothing is overwritten"):
+        operations.copy_data(study, ["study/a.tif"], f"site://lrz{tmp_path}/a.tif")
+    assert (tmp_path / "a.tif").read_bytes() == b"mine"
+
+
+def test_cp_of_restricted_content_is_refused_whatever_it_is_called(study: Workspace, slides: Path) -> None:
+    study.catalogue.set_policy("study", AGH)
+    for source in ("study/a.tif", f"site://here{slides}/a.tif"):
+        (row,) = operations.copy_data(study, [source], "lrz:")
+        assert isinstance(row, Carried)
+        assert isinstance(row.error, PolicyError)
+    assert sites(study, "study", "a.tif") == ["agh", "here", "here"]
+
+
+def test_cp_between_datasets_gives_names_and_moves_nothing(study: Workspace) -> None:
+    study.catalogue.set_policy("study", AGH)
+    operations.copy_data(study, ["study/train"], "other/sets")
+    assert names(study, "other") == ["sets/b.tif", "sets/deep/c.csv", "sets/same.tif"]
+    operations.copy_data(study, ["study/a.tif"], "other/one.tif")
+    operations.copy_data(study, ["study/a.tif"], "other/sets")
+    assert names(study, "other")[:2] == ["one.tif", "sets/a.tif"]
+    assert not stored(study, "lrz", "other", "one.tif").exists()
+    operations.remove_data(study, ["study"], confirm=lambda _: True)
+    sha256 = study.catalogue.file("other", "one.tif").sha256
+    assert study.catalogue.policies([sha256])[sha256] == AGH
+
+
+def test_cp_from_a_site_into_a_dataset_registers_files_where_they_lie(workspace: Workspace, slides: Path) -> None:
+    operations.copy_data(workspace, [f"site://lrz{slides}"], "found")
+    assert names(workspace, "found") == sorted(FILES)
+    assert sites(workspace, "found", "train/b.tif") == ["lrz"]
+    operations.copy_data(workspace, [f"site://lrz{slides}/a.tif"], "found/one.tif")
+    assert "one.tif" in names(workspace, "found")
+
+
+def test_mv_renames_datasets_files_and_folders(study: Workspace) -> None:
+    operations.move_data(study, ["study"], "work")
+    operations.move_data(study, ["work/train"], "work/sets")
+    operations.move_data(study, ["work/a.tif"], "work/first.tif")
+    operations.move_data(study, ["work/**/*.csv"], "tables/2026/")
+    assert names(study, "work") == ["first.tif", "sets/b.tif", "sets/same.tif"]
+    assert names(study, "tables") == ["2026/sets/deep/c.csv"]
+
+
+def test_mv_into_a_dataset_that_is_there_merges_and_overwrites_nothing(study: Workspace) -> None:
+    operations.copy_data(study, ["study/train/b.tif"], "other/a.tif")
+    with pytest.raises(ConflictError, match="nothing is overwritten"):
+        operations.move_data(study, ["study"], "other")
+    operations.move_data(study, ["study/train"], "other")
+    assert names(study, "other") == ["a.tif", "b.tif", "deep/c.csv", "same.tif"]
+
+
+def test_mv_at_a_site_renames_files_and_their_copies(study: Workspace, slides: Path) -> None:
+    operations.move_data(study, [f"site://here{slides}/train"], f"site://here{slides}/sets")
+    assert (slides / "sets/deep/c.csv").is_file()
+    assert all(row.good for row in operations.verify_data(study, "study"))
+    with pytest.raises(ConflictError, match="nothing is overwritten"):
+        operations.move_data(study, [f"site://here{slides}/a.tif"], f"site://here{slides}/sets/b.tif")
+
+
+@pytest.mark.parametrize("destination", ["agh:", "site://agh/tmp/x"])
+def test_mv_takes_no_bytes_elsewhere(study: Workspace, destination: str) -> None:
+    with pytest.raises(InvalidInputError, match="convoy data cp"):
+        operations.move_data(study, ["study"], destination)
+
+
+def test_an_unknown_site_is_told_before_anything_is_done(study: Workspace) -> None:
+    with pytest.raises(NotFoundError, match="did you mean vault"):
+        operations.copy_data(study, ["study"], "valt:")
