@@ -13,7 +13,7 @@ from adapters.movers._ssh.logins import _folder
 from adapters.movers._ssh.peers import find_peer
 from adapters.movers._ssh.sides import Side, shell_line
 from adapters.movers.scp import _literal
-from metadata.errors import (
+from metadata.errors import LoginNeededError, (
     MiddlewareError,
     NoSpaceError,
     SiteUnavailableError,
@@ -81,7 +81,7 @@ def test_words_and_codes_become_errors(words: str, code: int, kind: type[Middlew
 
 def test_a_login_that_is_refused_says_what_to_do() -> None:
     """Another mover may get in by another login."""
-    error = login_error("agh", "alice@h: Permission denied (publickey,keyboard-interactive).", 255)
+    error = login_error("agh", "alice@h: Permission denied (publickey).", 255)
     assert isinstance(error, StagingError)
     assert "convoy site login agh" in error.message
 
@@ -128,3 +128,10 @@ def test_a_folder_that_others_can_read_holds_no_logins(tmp_path: Path, monkeypat
     _folder().chmod(0o755)
     with pytest.raises(StagingError, match="must be a folder of yours"):
         _folder()
+
+
+def test_where_a_person_could_log_in_the_transfer_waits() -> None:
+    """As a run does for its jobs."""
+    error = login_error("agh", "alice@h: Permission denied (publickey,keyboard-interactive).", 255)
+    assert isinstance(error, LoginNeededError)
+    assert "convoy site login agh" in str(error)
