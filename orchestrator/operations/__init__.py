@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.planning import *  # noqa: F403
     from orchestrator.operations.reports import *  # noqa: F403
     from orchestrator.operations.runs import *  # noqa: F403
+    from orchestrator.operations.sandbox import *  # noqa: F403
     from orchestrator.operations.setup import *  # noqa: F403
     from orchestrator.operations.sites import *  # noqa: F403
     from orchestrator.operations.usecases import *  # noqa: F403
@@ -51,7 +52,15 @@ _WHERE = {
         "tag_data",
         "verify_data",
     ),
-    "images": ("ImageView", "build_image", "import_image", "list_images", "push_image", "verify_image"),
+    "images": (
+        "ImageView",
+        "build_image",
+        "convert_image",
+        "import_image",
+        "list_images",
+        "push_image",
+        "verify_image",
+    ),
     "job_records": ("JobAccount", "JobRecord"),
     "jobs": (
         "JobOutput",
@@ -77,6 +86,15 @@ _WHERE = {
         "retry",
         "show",
         "start",
+    ),
+    "sandbox": (
+        "DEFAULT_CLUSTERS",
+        "Cluster",
+        "LinkShape",
+        "Sandbox",
+        "sandbox_down",
+        "sandbox_status",
+        "sandbox_up",
     ),
     "setup": ("init", "schema"),
     "sites": ("Finding", "list_sites", "show_site", "test_site"),
