@@ -13,6 +13,8 @@ from orchestrator.sandbox import site_file
 from orchestrator.sandbox.clusters import Cluster, LinkShape
 from orchestrator.settings import Settings
 
+__all__ = ["DEFAULT_CLUSTERS", "Cluster", "LinkShape", "Sandbox", "sandbox_down", "sandbox_status", "sandbox_up"]
+
 DEFAULT_CLUSTERS = ("agh", "lrz")
 
 

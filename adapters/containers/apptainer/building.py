@@ -25,7 +25,17 @@ def build_command(
     source_options = rights or ("--disable-cache",)
     scratch = target.parent
     variables = (f"APPTAINER_TMPDIR={scratch}", f"SINGULARITY_TMPDIR={scratch}")
-    return ("env", f"--chdir={context}", *variables, executable, "build", *source_options, *packing, str(target), source)
+    return (
+        "env",
+        f"--chdir={context}",
+        *variables,
+        executable,
+        "build",
+        *source_options,
+        *packing,
+        str(target),
+        source,
+    )
 
 
 def build_here(executable: str, argv: Argv) -> CommandResult:
