@@ -22,7 +22,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 PROJECT = Path(__file__).resolve().parent.parent
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -30,6 +30,11 @@ AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 TRUST = "env -u PIP_FIND_LINKS " + " ".join(
     f"{name}=/tmp/authorities" for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 )
+BOOTSTRAP = (
+    "mmdebstrap", "--quiet", "--variant=apt", '--aptopt=Acquire::Languages "none"',
+    '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--skip=output/dev",
+)  # fmt: skip
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 KNOWN = {"FROM", "COPY", "RUN", "ENV", "CMD"}
 Instruction = tuple[str, str]
@@ -63,13 +68,14 @@ def halves(steps: Sequence[Instruction]) -> tuple[Sequence[Instruction], Sequenc
 
 
 def copied(source: str) -> list[Path]:
-    """What COPY takes: folders before what is in them. Byte code would make every archive another one."""
-    return [path for path in sorted((PROJECT / source).rglob("*")) if "__pycache__" not in path.parts]
+    """What COPY takes, folders before what is in them. Byte code would make every archive another one."""
+    inside = sorted((PROJECT / source).rglob("*"))
+    return [PROJECT / source, *(path for path in inside if "__pycache__" not in path.parts)]
 
 
 def content_key(steps: Sequence[Instruction]) -> str:
-    """A hash of the steps, of every file that they copy, and of this program."""
-    digest = hashlib.sha256(Path(__file__).read_bytes() + repr(list(steps)).encode())
+    """A hash of the steps, of every file that they copy, and of how the system below them is put together."""
+    digest = hashlib.sha256(repr((BOOTSTRAP, TRUST, platform.machine(), list(steps))).encode())
     for word, rest in steps:
         for path in copied(rest.split()[0]) if word == "COPY" else ():
             digest.update(f"{path.relative_to(PROJECT)}\0".encode() + (path.read_bytes() if path.is_file() else b""))
@@ -102,27 +108,30 @@ def mirror() -> str:
 def bootstrap(steps: Sequence[Instruction], layer: Path, scratch: Path) -> None:
     """The root file system that the steps lead to, as one tar file."""
     suite = dict(steps)["FROM"].removeprefix("debian:").removesuffix("-slim")
-    command = [
-        "mmdebstrap", "--quiet", "--variant=apt", '--aptopt=Acquire::Languages "none"',
-        '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--skip=output/dev",
-        *hooks(steps, scratch), suite, str(layer), f"deb {mirror()} {suite} main",
-    ]  # fmt: skip
+    command = [*BOOTSTRAP, *hooks(steps, scratch), suite, str(layer), f"deb {mirror()} {suite} main"]
     subprocess.run(command, check=True)
 
 
 def write_copies(layer: Path, steps: Sequence[Instruction]) -> None:
     """What the COPY steps bring, as a tar file that depends on nothing but the files' names and contents."""
     with tarfile.open(layer, "w") as archive:
-        for word, rest in steps:
-            source, target = rest.split() if word == "COPY" else ("", "")
-            for path in copied(source) if source else ():
-                member = archive.gettarinfo(path, f"{target.strip('/')}/{path.relative_to(PROJECT / source)}")
-                member.uid = member.gid = member.mtime = 0
-                member.uname = member.gname = ""
-                member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
-                with path.open("rb") if member.isfile() else BytesIO() as stream:
-                    archive.addfile(member, stream)
+        for source, target in (rest.split() for word, rest in steps if word == "COPY"):
+            for folder in reversed(PurePosixPath(target).parents):
+                add_member(archive, PROJECT, str(folder).strip("/"))
+            for path in copied(source):
+                add_member(archive, path, str(PurePosixPath(target.strip("/")) / path.relative_to(PROJECT / source)))
+
+
+def add_member(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    """A file or an empty folder, of nobody in particular and of no time."""
+    if not name:
+        return
+    member = archive.gettarinfo(path, name)
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+    with path.open("rb") if member.isfile() else BytesIO() as stream:
+        archive.addfile(member, stream)
 
 
 def write_archive(name: str, steps: Sequence[Instruction], layers: Sequence[Path], target: Path) -> None:

@@ -32,7 +32,7 @@ def image_file(name: str, workspace: Workspace, *, at: str) -> Path:
 
     Skips the test where no image can be made.
     """
-    archive = _recipes()
+    archive = load_program()
     sif = FOLDER / f"{name}-{archive.content_key(archive.recipe(name))[:16]}.sif"
     FOLDER.mkdir(parents=True, exist_ok=True)
     with _locked():
@@ -70,7 +70,7 @@ def _check_possible(archive: ModuleType) -> None:
         refuse(f"images cannot be made: {error}")
 
 
-def _recipes() -> ModuleType:
+def load_program() -> ModuleType:
     """containers/archive.py, which belongs to no package."""
     spec = importlib.util.spec_from_file_location("archive", PROGRAM)
     assert spec is not None
