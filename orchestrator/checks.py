@@ -118,6 +118,7 @@ def _check_step(name: str, step: Step, around: Surroundings) -> Iterator[Problem
     if step.usecase and step.usecase not in around.layers:
         return
     yield from _check_site(step, place, around)
+    yield from _check_launcher(step, place, around)
     yield from _check_scatter(step, place, around)
     yield from _check_inputs(step, place, around)
     yield from _check_parameters(step, place, around)
@@ -261,6 +262,14 @@ def _unset_parameters(step: Step, value: Any, around: Surroundings) -> Iterator[
         name = text.partition(".")[2]
         if name in around.workflow.parameters and around.parameters.get(name) is None:
             yield f"{{{{{text}}}}} has no value; give it with --param {name}=VALUE, or a default"
+
+
+def _check_launcher(step: Step, place: Place, around: Surroundings) -> Iterator[Problem]:
+    """Launchers start all processes beside each other: one that crosses machines would need a login between these."""
+    layer = around.layer(step)
+    if layer and layer.launcher and step.resources.over(layer.resources).nodes > 1:
+        message = f"{step.usecase} starts its processes on one node; ask for several processes and leave nodes out"
+        yield Problem(place=(*place, "resources", "nodes"), message=message)
 
 
 def _check_command(step: Step, place: Place, around: Surroundings) -> Iterator[Problem]:

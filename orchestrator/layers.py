@@ -41,7 +41,10 @@ class Layer(Strict):
     outputs: dict[Name, Output] = Field(default_factory=dict)
     image: str | None = None
     launcher: list[str] = Field(default_factory=list)
-    """Words before the command when several processes run in the image; `{{resources.processes}}` is how many."""
+    """Words before the command when several processes run in the image; `{{resources.processes}}` is how many.
+
+    It starts them on one machine, so such a layer takes one node only.
+    """
     resources: Resources = Field(default_factory=Resources)
 
 

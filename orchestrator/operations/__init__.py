@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.planning import *  # noqa: F403
     from orchestrator.operations.reports import *  # noqa: F403
     from orchestrator.operations.runs import *  # noqa: F403
+    from orchestrator.operations.sandbox import *  # noqa: F403
     from orchestrator.operations.setup import *  # noqa: F403
     from orchestrator.operations.sites import *  # noqa: F403
     from orchestrator.operations.usecases import *  # noqa: F403
@@ -78,7 +79,15 @@ _WHERE = {
         "verify_data",
         "watch_data",
     ),
-    "images": ("ImageView", "build_image", "import_image", "list_images", "push_image", "verify_image"),
+    "images": (
+        "ImageView",
+        "build_image",
+        "convert_image",
+        "import_image",
+        "list_images",
+        "push_image",
+        "verify_image",
+    ),
     "job_records": ("JobAccount", "JobRecord"),
     "jobs": (
         "JobOutput",
@@ -104,6 +113,15 @@ _WHERE = {
         "retry",
         "show",
         "start",
+    ),
+    "sandbox": (
+        "DEFAULT_CLUSTERS",
+        "Cluster",
+        "LinkShape",
+        "Sandbox",
+        "sandbox_down",
+        "sandbox_status",
+        "sandbox_up",
     ),
     "setup": ("init", "schema"),
     "sites": ("Finding", "list_sites", "show_site", "test_site"),

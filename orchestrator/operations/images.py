@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from metadata.errors import InvalidInputError, NotFoundError, SiteError
+from metadata.errors import ConflictError, InvalidInputError, NotFoundError, SiteError
 from metadata.policy import ANYWHERE
 from metadata.records import NewFile, ReplicaRecord
 from orchestrator.images import (
@@ -25,7 +25,7 @@ from orchestrator.images import (
 )
 from orchestrator.operations.data import FileProgress, Verification, verify_data
 from orchestrator.operations.workspace import Workspace
-from orchestrator.ports import Argv, CommandResult, SiteSettings, SupportsBuilding
+from orchestrator.ports import Argv, CommandResult, Compression, SiteSettings, SupportsBuilding
 from orchestrator.registry import load, open_runner, settings_of
 from orchestrator.settings import HERE
 from staging.locations import Location, store_path
@@ -57,6 +57,15 @@ class _Workshop:
     """Scratch files of one image, gone when it is made."""
     run: Callable[[Argv, float], CommandResult]
 
+    @property
+    def image(self) -> PurePosixPath:
+        """Where the new image lies."""
+        return self.folder / "image.sif"
+
+    def make(self, source: str, *, context: PurePosixPath, compression: Compression | None) -> None:
+        """The image is made. Raises SiteError."""
+        self.done(self.runtime.build_command(source, self.image, context=context, compression=compression), _BUILD_S)
+
     def done(self, argv: Argv, limit_s: float) -> None:
         """Returns when the command worked. Raises SiteError with its last words."""
         answer = self.run(argv, limit_s)
@@ -74,6 +83,7 @@ def build_image(
     name: str | None = None,
     at: str = HERE,
     context: Path | None = None,
+    compression: Compression | None = None,
     progress: FileProgress | None = None,
 ) -> ImageView:
     """The image that a definition describes is made, and known by its digest.
@@ -85,6 +95,7 @@ def build_image(
         at: The site that makes it, which must have a route to whatever the definition downloads; this machine when
             left out.
         context: Where the relative paths in the definition begin; the present folder when left out.
+        compression: How the image is packed.
         progress: Called as files are carried to the site.
 
     Raises:
@@ -97,20 +108,22 @@ def build_image(
     called = check_name(name or definition.stem)
     inside = (context or Path.cwd()).resolve()
     with _workshop(workspace, at) as shop:
-        target = shop.folder / "image.sif"
         if at == HERE:
-            argv = shop.runtime.build_command(str(definition.resolve()), target, context=PurePosixPath(inside))
+            shop.make(str(definition.resolve()), context=PurePosixPath(inside), compression=compression)
         else:
             _carry_context(workspace, shop, definition, inside, progress)
-            argv = shop.runtime.build_command(
-                str(shop.folder / definition.name), target, context=shop.folder / "context"
-            )
-        shop.done(argv, _BUILD_S)
+            shop.make(str(shop.folder / definition.name), context=shop.folder / "context", compression=compression)
         return _take_in(workspace, shop, called, source=definition.name)
 
 
 def import_image(
-    workspace: Workspace, name: str, file: Path, *, at: str = HERE, progress: FileProgress | None = None
+    workspace: Workspace,
+    name: str,
+    file: Path,
+    *,
+    at: str = HERE,
+    compression: Compression | None = None,
+    progress: FileProgress | None = None,
 ) -> ImageView:
     """The image in a file is known by its digest: a SIF as it is, a Docker or OCI archive after it became one.
 
@@ -119,6 +132,7 @@ def import_image(
         name: What to call it.
         file: A `.sif`, or what `docker save` or `podman save --format oci-archive` wrote.
         at: The site that converts an archive; this machine when left out. A SIF is brought there.
+        compression: How an archive is packed as a SIF.
         progress: Called as the file is carried to the site.
 
     Raises:
@@ -127,21 +141,69 @@ def import_image(
         SiteError: The conversion failed; its own words are told.
     """
     check_name(name)
-    kind = kind_of(file)
-    if kind == "sif":
+    if kind_of(file) == "sif":
         path = str(file.resolve())
         content = workspace.storages[HERE].digest(path)
         known = _register(workspace, name, Location(site=HERE, path=path), content, source=file.name)
         return known if at == HERE else push_image(workspace, f"{name}@{known.image.digest}", at, progress=progress)
     with _workshop(workspace, at) as shop:
-        archive = PurePosixPath(file.resolve())
-        if at != HERE:
-            archive = shop.folder / "archive.tar"
-            _carry_file(workspace, file, shop, archive, progress)
-        shop.done(
-            shop.runtime.build_command(f"{kind}:{archive}", shop.folder / "image.sif", context=shop.folder), _BUILD_S
-        )
+        _convert(workspace, shop, file, compression=compression, progress=progress)
         return _take_in(workspace, shop, name, source=file.name)
+
+
+def convert_image(
+    workspace: Workspace,
+    file: Path,
+    target: Path,
+    *,
+    at: str = HERE,
+    compression: Compression | None = None,
+    progress: FileProgress | None = None,
+) -> Path:
+    """The Docker or OCI archive is a SIF file of this machine, too; nothing is registered or staged. Returns `target`.
+
+    Args:
+        workspace: The home.
+        file: What `docker save` or `podman save --format oci-archive` wrote.
+        target: The new file; its folder is made where it is missing.
+        at: The site that converts it; this machine when left out.
+        compression: How the SIF is packed.
+        progress: Called as files are carried to the site and back.
+
+    Raises:
+        InvalidInputError: The file is nothing of the kind.
+        ConflictError: There is something at `target`.
+        AdapterUnavailableError: Nothing here, or there, can convert it.
+        SiteError: The conversion failed; its own words are told.
+    """
+    if kind_of(file) == "sif":
+        raise InvalidInputError(f"{file} is a SIF already; make it known with: convoy image import")
+    if target.exists():
+        raise ConflictError(f"{target} is there already; remove it, or choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _workshop(workspace, at) as shop:
+        _convert(workspace, shop, file, compression=compression, progress=progress)
+        made = Location(site=shop.name, path=str(shop.image))
+        content = shop.storage.digest(made.path)
+        place = Location(site=HERE, path=str(target.resolve()))
+        _carry(workspace, made, place, content=content, progress=progress)
+    return target
+
+
+def _convert(
+    workspace: Workspace,
+    shop: _Workshop,
+    file: Path,
+    *,
+    compression: Compression | None,
+    progress: FileProgress | None,
+) -> None:
+    """An archive of this machine has become the workshop's image."""
+    archive = PurePosixPath(file.resolve())
+    if shop.name != HERE:
+        archive = shop.folder / "archive.tar"
+        _carry_file(workspace, file, shop, archive, progress)
+    shop.make(f"{kind_of(file)}:{archive}", context=shop.folder, compression=compression)
 
 
 def list_images(workspace: Workspace) -> list[ImageView]:
@@ -290,7 +352,7 @@ def _wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def _take_in(workspace: Workspace, shop: _Workshop, name: str, *, source: str) -> ImageView:
     """The new image has its final place, and is known."""
-    made = str(shop.folder / "image.sif")
+    made = str(shop.image)
     content = shop.storage.digest(made)
     if shop.name == HERE:
         final = PurePosixPath(workspace.settings.home) / "images" / image_path(name, content.sha256)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from adapters.containers.apptainer import building
 from adapters.containers.apptainer.settings import parse_settings
-from orchestrator.ports import Argv, CommandResult, SiteSettings
+from orchestrator.ports import Argv, CommandResult, Compression, SiteSettings
 
 # What a scheduler tells a job while it starts, which therefore cannot be written down before: its GPUs, its place among
 # the processes of the job. Everything else of the host stays outside. The names come from `env`, not from anybody's
@@ -59,9 +59,13 @@ class ApptainerRuntime:
         inside = {**around, **variables}
         return {**around, **{f"{self._settings.prefix}{name}": value for name, value in inside.items()}}
 
-    def build_command(self, source: str, target: PurePosixPath, *, context: PurePosixPath) -> Argv:
+    def build_command(
+        self, source: str, target: PurePosixPath, *, context: PurePosixPath, compression: Compression | None = None
+    ) -> Argv:
         """The command that makes the image `target` from a definition, an archive or the folder of a root."""
-        return building.build_command(self._settings.executable, source, target, context=context)
+        return building.build_command(
+            self._settings.executable, source, target, context=context, compression=compression
+        )
 
     def build_here(self, argv: Argv) -> CommandResult:
         """What such a command answered on this machine, driven by spython."""

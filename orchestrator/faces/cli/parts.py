@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 VERBS = {
     "starting": ("init", "schema", "check", "plan"),
+    "sandbox": ("sandbox",),
     "usecases": ("demo-data", "usecase"),
     "runs": ("run", "resume", "retry", "cancel"),
     "looking": ("ls", "show", "logs", "report"),

@@ -117,6 +117,23 @@ def parse_bytes(text: str, *, option: str) -> int:
         raise InvalidInputError(f"{option}: {error}") from error
 
 
+def parse_limit(text: str | None) -> float | None:
+    """Bytes a second; `none` is 0, for no limit.
+
+    >>> parse_limit("200 Mbit/s"), parse_limit("none"), parse_limit(None)
+    (25000000.0, 0.0, None)
+    """
+    if text is None or text == "none":
+        return None if text is None else 0.0
+    try:
+        limit = quantities.parse_rate(text)
+    except ValueError as error:
+        raise InvalidInputError(f"--rate: {error}, or none") from error
+    if not limit:
+        raise InvalidInputError("--rate: nothing would arrive; write none for no limit")
+    return float(limit)
+
+
 def parse_task(text: str | None) -> tuple[str | None, int | None]:
     """The step and the task that `STEP` or `STEP.TASK` names.
 

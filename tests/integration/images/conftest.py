@@ -8,6 +8,7 @@ import json
 import secrets
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import find_settings
-from tests.testbed.fixtures import Testbed, TestbedSite
+from tests.testbed.fixtures import Testbed, TestbedSite, refuse, sites
 
 PROGRAMS = ("sh", "cat", "env", "id", "ls", "mkdir", "pwd", "sort", "touch", "test", "true", "wc")
 
@@ -32,6 +33,13 @@ class Centres:
         """The home, open."""
         return Workspace(find_settings(home=self.home))
 
+    def need_gpus(self, site: str, *, a_node: int) -> None:
+        """Returns when the nodes of a site have so many GPUs; skips the test where an older one has fewer."""
+        name = self.sites[site].name
+        found = next(row["gpus"] for row in json.loads(sites("status", "--json")) if row["name"] == name)
+        if found < a_node:
+            refuse(f"{name} was made with {found} GPUs a node, and {a_node} are needed; run: sites.sh down {name}")
+
     def inside(self, site: str, path: str) -> Path:
         """A site's file as this machine's root sees it."""
         return self.sites[site].root / path.lstrip("/")
@@ -46,25 +54,38 @@ def busybox(testbed: Testbed) -> bytes:
 @pytest.fixture
 def centres(testbed: Testbed, tmp_path: Path) -> Iterator[Centres]:
     """Two sites that run steps in images; their folders are gone afterwards."""
-    sites = {name: testbed.site(name) for name in ("agh", "lrz")}
+    with open_centres(testbed, tmp_path / "home") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def module_centres(testbed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centres]:
+    """The same, for all tests of a file."""
+    with open_centres(testbed, tmp_path_factory.mktemp("centres") / "home") as opened:
+        yield opened
+
+
+@contextmanager
+def open_centres(testbed: Testbed, home: Path) -> Iterator[Centres]:
+    """Agh and lrz, up, with a folder of their own for this home; the folders are gone afterwards."""
+    opened = {name: testbed.site(name) for name in ("agh", "lrz")}
     workdir = f"/home/alice/convoy-{secrets.token_hex(4)}"
-    home = tmp_path / "home"
     home.mkdir()
     lines = ["sites:"]
-    for name, site in sites.items():
-        config = site.ssh_options["config_file"]
+    for name, site in opened.items():
+        host, config = site.ssh_options["host"], site.ssh_options["config_file"]
         lines += [
             f"  {name}:",
             f"    workdir: {workdir}",
             "    scheduler: slurm",
-            f"    runner: {{type: ssh, options: {{host: {name}, config_file: {config}}}}}",
+            f"    runner: {{type: ssh, options: {{host: {host}, config_file: {config}}}}}",
             "    storage: command",
             "    container: apptainer",
             "    environment: {SITE_SAYS: everywhere}",
         ]
     (home / "sites.yaml").write_text("\n".join(lines) + "\n")
-    yield Centres(home=home, sites=sites, workdir=workdir)
-    for site in sites.values():
+    yield Centres(home=home, sites=opened, workdir=workdir)
+    for site in opened.values():
         site.execute("rm", "-rf", workdir)
 
 

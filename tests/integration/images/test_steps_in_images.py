@@ -35,11 +35,11 @@ outputs: {all: beside.all}
 """
 
 
-def convoy(centres: Centres, *arguments: object) -> subprocess.CompletedProcess[str]:
+def convoy(centres: Centres, *arguments: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
     """What `convoy ARGUMENTS` said."""
     return subprocess.run(
         [sys.executable, "-m", "orchestrator.faces.cli", "--home", str(centres.home), *map(str, arguments)],
-        capture_output=True, text=True, timeout=240, check=False, env=environment(),
+        capture_output=True, text=True, timeout=timeout_s, check=False, env=environment(),
     )  # fmt: skip
 
 

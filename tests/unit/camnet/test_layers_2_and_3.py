@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -166,6 +167,14 @@ def test_the_parts_of_all_ranks_are_disjoint_and_equally_long():
     parts = [Ranks(rank=rank, size=4).shard(indices) for rank in range(4)]
     assert [len(part) for part in parts] == [5] * 4
     assert len({index for part in parts for index in part.tolist()}) == 20
+
+
+def test_ranks_that_learn_the_same_patch_are_refused():
+    """They were started with different patches or seeds, and the result would be of neither."""
+    horovod = SimpleNamespace(allgather_object=lambda part: [np.array([4, 7]), part])
+    Ranks(rank=1, size=2, horovod=horovod).check_disjoint(np.array([1, 2]))
+    with pytest.raises(LaunchError, match="1 patches are in the parts of several ranks"):
+        Ranks(rank=1, size=2, horovod=horovod).check_disjoint(np.array([7, 2]))
 
 
 def test_a_lone_process_needs_no_horovod():

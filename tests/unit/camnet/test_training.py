@@ -82,12 +82,18 @@ def test_batch_normalisation_gets_the_momentum_that_was_asked_for(groups):
 
 def test_several_ranks_share_weights_and_gradients(groups):
     """The weights of rank 0 are broadcast once, and every gradient goes through Horovod's tape."""
-    broadcasts, tapes = [], []
+    broadcasts, tapes, averaged = [], [], []
     horovod = SimpleNamespace(
         broadcast_variables=lambda variables, root_rank: broadcasts.append((len(variables), root_rank)),
         DistributedGradientTape=lambda tape: tapes.append(tape) or tape,
+        Average="mean",
+        grouped_allreduce=lambda rows, op: averaged.append((len(rows), op)) or [row + 1.0 for row in rows],
+        # Rank 0 learns what this rank does not.
+        allgather_object=lambda value: [value + 100 if isinstance(value, np.ndarray) else value, value],
     )
-    _, training = trained(groups, ranks=Ranks(rank=1, size=2, horovod=horovod), epochs=1)
+    model, training = trained(groups, ranks=Ranks(rank=1, size=2, horovod=horovod), epochs=1)
+    assert averaged == [(2, "mean")]
+    assert model.layers[1].moving_variance.numpy().min() > 1
     assert broadcasts == [(8, 0)]
     assert tapes
     assert training.history[0].images_per_second == pytest.approx(28 / training.history[0].seconds)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from adapters.containers.apptainer.runtime import ApptainerRuntime, outermost
 from metadata.errors import InvalidSiteError
-from orchestrator.ports import SiteSettings
+from orchestrator.ports import Compression, SiteSettings
 
 DIRECTORY = PurePosixPath("/home/alice/convoy/runs/r1/extract/0/1")
 IMAGE = "/home/alice/convoy/data/ab/abcd"
@@ -181,3 +181,22 @@ def test_a_wrong_option_is_refused_with_what_was_meant(options: dict[str, Any], 
     """Before anything is submitted."""
     with pytest.raises(InvalidSiteError, match=words):
         runtime(**options)
+
+
+@pytest.mark.parametrize(
+    ("source", "compression", "options"),
+    [
+        ("/x/cpu.def", None, ["--fakeroot"]),
+        ("docker-archive:/x/cpu.tar", None, ["--disable-cache"]),
+        ("oci-archive:/x/cpu.tar", Compression.GZIP, ["--disable-cache", "--mksquashfs-args", "-comp gzip"]),
+        ("/x/c.def", Compression.ZSTD, ["--fakeroot", "--mksquashfs-args", "-comp zstd -Xcompression-level 3"]),
+    ],
+)
+def test_an_image_is_made_without_root_and_without_filling_the_home(
+    source: str, compression: Compression | None, options: list[str]
+) -> None:
+    """Scratch files lie beside the image, archives are not kept twice, and it is packed as was asked."""
+    target = PurePosixPath("/home/alice/convoy/images/i-1/image.sif")
+    words = runtime().build_command(source, target, context=PurePosixPath("/ctx"), compression=compression)
+    assert words[:3] == ("env", "--chdir=/ctx", f"APPTAINER_TMPDIR={target.parent}")
+    assert list(words[4:]) == ["apptainer", "build", *options, str(target), source]

@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metadata.errors import AdapterUnavailableError, InvalidInputError, NotFoundError, SiteError
+from metadata.errors import AdapterUnavailableError, ConflictError, InvalidInputError, NotFoundError, SiteError
 from orchestrator.images import ImageRecord, check_name, chosen, definition_sources, image_path
-from orchestrator.operations.images import build_image, import_image, kind_of, list_images, push_image, verify_image
+from orchestrator.operations.images import (
+    build_image,
+    convert_image,
+    import_image,
+    kind_of,
+    list_images,
+    push_image,
+    verify_image,
+)
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import find_settings
 from staging.locations import store_path
@@ -224,6 +232,21 @@ def test_an_image_is_made_on_this_machine(workspace: Workspace, tmp_path: Path, 
     file = workspace.settings.home / "images" / converted.image.path
     assert f"docker-archive:{tmp_path / 'a.tar'}".encode() in file.read_bytes()
     assert sorted(path.name for path in (workspace.settings.home / "images").iterdir()) == ["cpu", "train"]
+
+
+def test_an_archive_is_converted_to_a_file_that_nobody_hears_of(
+    workspace: Workspace, tmp_path: Path, stand_in: None
+) -> None:
+    """The folder is made; what is there stays; a SIF needs no conversion."""
+    tar, target = archive(tmp_path / "a.tar", "oci-layout"), tmp_path / "new" / "a.sif"
+    assert convert_image(workspace, tar, target) == target
+    assert f"oci-archive:{tar}".encode() in target.read_bytes()
+    assert list_images(workspace) == []
+    assert list((workspace.settings.home / "images").iterdir()) == []
+    with pytest.raises(ConflictError, match="is there already"):
+        convert_image(workspace, tar, target)
+    with pytest.raises(InvalidInputError, match="is a SIF already"):
+        convert_image(workspace, target, tmp_path / "b.sif")
 
 
 def test_a_making_that_failed_tells_apptainers_own_words(workspace: Workspace, tmp_path: Path, stand_in: None) -> None:

@@ -13,7 +13,8 @@ from adapters.movers._ssh.logins import _folder
 from adapters.movers._ssh.peers import find_peer
 from adapters.movers._ssh.sides import Side, shell_line
 from adapters.movers.scp import _literal
-from metadata.errors import LoginNeededError, (
+from metadata.errors import (
+    LoginNeededError,
     MiddlewareError,
     NoSpaceError,
     SiteUnavailableError,

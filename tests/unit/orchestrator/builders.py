@@ -36,7 +36,11 @@ EXTRACT = Layer.model_validate({
     },
     "outputs": {"patches": {"path": "patches.h5"}, "pictures": {"path": "*.png", "type": "file[]"}},
 })  # fmt: skip
-LAYERS = {"toy/extract": EXTRACT}
+TRAIN = Layer.model_validate({
+    "summary": "trains with several processes", "command": ["train"], "launcher": ["run", "-n", "{{resources.processes}}"],
+    "outputs": {"weights": {"path": "weights.h5"}},
+})  # fmt: skip
+LAYERS = {"toy/extract": EXTRACT, "toy/train": TRAIN}
 
 
 def workflow_of(text: str) -> tuple[Workflow, Document]:

@@ -174,3 +174,12 @@ def test_a_command_may_name_files_values_and_resources() -> None:
     names = command_names(workflow.steps["a"], workflow)
     assert {"inputs.f", "with.n", "task.index", "resources.gpus"} <= names
     assert not {"with.f", "inputs.n"} & names
+
+
+def test_processes_of_a_use_case_cannot_be_spread_over_nodes() -> None:
+    """Its launcher starts them on one machine; those of a command of one's own may go anywhere."""
+    wanted = "resources: {processes: 2, nodes: 2}"
+    assert problems_of(f"steps:\n  a: {{usecase: toy/train, {wanted}}}\n  b: {{command: x, {wanted}}}") == [
+        "3: toy/train starts its processes on one node; ask for several processes and leave nodes out"
+    ]
+    assert problems_of("steps: {a: {usecase: toy/train, resources: {processes: 2}}}") == []

@@ -1,5 +1,6 @@
 """One run of layer 2, from patch files to weights and statistics."""
 
+import hashlib
 import platform
 from dataclasses import asdict
 from importlib import metadata
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from usecases.camnet.backend import tf
-from usecases.camnet.errors import PatchStoreError
+from usecases.camnet.errors import LaunchError, PatchStoreError
 from usecases.camnet.layer2.curves import render_csv, save_curves
 from usecases.camnet.layer2.patches import PatchPixels, tabulate
 from usecases.camnet.layer2.plan import Experiment
@@ -29,7 +30,7 @@ def run(experiment: Experiment) -> None:
     Raises:
         NetworkError: the network is unknown or cannot be built.
         PatchStoreError: the patches cannot be read, or cannot be split with both classes in both parts.
-        LaunchError: several processes were started without Horovod.
+        LaunchError: several processes were started without Horovod, or did not train the same network.
     """
     network = Network(
         model=find_model(experiment.model), input_size=experiment.input_size, activation=experiment.activation
@@ -43,10 +44,12 @@ def run(experiment: Experiment) -> None:
         model = build(network, weights=experiment.weights)
         pixels = PatchPixels(groups, reader, size=network.input_size)
         training = Trainer(model, network, experiment.plan, ranks=ranks).train(pixels, table, parts)
+    together = _ranks_report(ranks, model, len(parts.train))
     if ranks.leads:
         figures = _statistics(experiment, network, groups, table, parts, training)
         figures["parameters"] = int(model.count_params())
         figures["loading_seconds_per_patch"] = round(pixels.loading_seconds / pixels.count, 6)
+        figures["ranks"] = together
         _save(experiment, model, training, parts, figures | _circumstances(ranks))
 
 
@@ -58,6 +61,26 @@ def _split(experiment: Experiment, table: PatchTable) -> Split:
             where=", ".join(str(path) for path in experiment.patches),
             why=f"{int(table.tumour.sum())} tumor and {int((~table.tumour).sum())} normal patches are too few",
             advice="Extract at least two patches of each class",
+        )
+    return found
+
+
+def _ranks_report(ranks: Ranks, model: Any, training_patches: int) -> list[dict[str, object]]:
+    """Returns a line for each rank. Raises LaunchError where their weights have come apart."""
+    digest_of_weights = hashlib.sha256(b"".join(row.tobytes() for row in model.get_weights())).hexdigest()
+    mine: dict[str, object] = {
+        "rank": ranks.rank,
+        "host": platform.node(),
+        "patches_per_epoch": training_patches // ranks.size,
+        "weights_sha256": digest_of_weights,
+    }
+    found = ranks.gather(mine)
+    if len({row["weights_sha256"] for row in found}) > 1:
+        raise LaunchError(
+            "the training is worth nothing",
+            where=", ".join(f"rank {row['rank']} at {row['host']}" for row in found),
+            why="the ranks ended with different weights",
+            advice="Start all ranks with the same program on processors of one kind",
         )
     return found
 

@@ -27,7 +27,7 @@ class Epoch:
     epoch: int
     """Counted from 1."""
     loss: float
-    """Mean training loss, classes weighted, while the weights still moved; with several ranks, of the leading one."""
+    """Mean training loss over all ranks, classes weighted, while the weights still moved."""
     accuracy: float
     """Share of training patches on the right side of 0.5."""
     auc: float
@@ -104,15 +104,21 @@ class Trainer:
         generator = np.random.default_rng((self._plan.seed, number))
         # Every rank draws one and the same order, of which it takes its part.
         order = self._ranks.shard(generator.permutation(parts.train))
+        if number == 0:
+            self._ranks.check_disjoint(order)
         self._optimizer.learning_rate = self._plan.learning_rate_of(number) * self._ranks.size
         started = time.perf_counter()
         loss, guesses = self._fit(number, order, pixels, table)
+        # Gradients are shared at each step; what batch normalisation has seen is each rank's own until now.
+        self._ranks.average(_statistics(self._model))
         seconds = time.perf_counter() - started
-        truth, val_truth = table.tumour[order], table.tumour[parts.validation]
-        val_guesses = self._predict_all(pixels, parts.validation)
+        losses = self._ranks.gather(loss)
+        truth, guesses = self._joined(table.tumour[order], guesses)
+        mine = parts.validation[self._ranks.rank :: self._ranks.size]
+        val_truth, val_guesses = self._joined(table.tumour[mine], self._predict_all(pixels, mine))
         return Epoch(
             epoch=number + 1,
-            loss=loss,
+            loss=float(np.mean(losses)),
             accuracy=accuracy(truth, guesses),
             auc=area_under_curve(truth, guesses) or 0.0,
             val_loss=float(np.mean(self._loss(_column(val_truth), val_guesses[:, None]))),
@@ -121,6 +127,11 @@ class Trainer:
             seconds=seconds,
             images_per_second=len(order) * self._ranks.size / seconds,
         )
+
+    def _joined(self, truth: npt.NDArray[np.bool_], guesses: Images) -> tuple[npt.NDArray[np.bool_], Images]:
+        """Returns the truths and the guesses of all ranks: every rank then judges an epoch alike."""
+        rows = self._ranks.gather((truth, guesses))
+        return np.concatenate([row[0] for row in rows]), np.concatenate([row[1] for row in rows])
 
     def _fit(self, number: int, order: Indices, pixels: PatchPixels, table: PatchTable) -> tuple[float, Images]:
         """Returns the mean loss, and the probability of each patch in the order in which it was learnt."""
@@ -143,7 +154,13 @@ class Trainer:
     def _predict_all(self, pixels: PatchPixels, indices: Indices) -> Images:
         size = self._plan.batch_size
         parts = [indices[start : start + size] for start in range(0, len(indices), size)]
-        return np.concatenate([self._predict(pixels[part]) for part in parts])
+        # There may be more ranks than patches to validate with.
+        return np.concatenate([np.empty(0, np.float32), *(self._predict(pixels[part]) for part in parts)])
+
+
+def _statistics(model: Any) -> list[Any]:
+    """Returns the variables that follow the data without being trained."""
+    return [row for row in model.non_trainable_variables if tf.as_dtype(row.dtype).is_floating]
 
 
 def _merit(epoch: Epoch) -> tuple[float, float]:

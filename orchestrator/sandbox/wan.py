@@ -50,7 +50,9 @@ class Cable:
     def __init__(self, outer: int, inner: int, settings: Path) -> None:
         self.settings = settings
         self.other = {outer: inner, inner: outer}
-        self.under_way = {end: collections.deque() for end in self.other}
+        self.under_way: dict[int, collections.deque[tuple[float, bytes]]] = {
+            end: collections.deque() for end in self.other
+        }
         self.delay_s = self.loss = 0.0
         self.read_settings()
 
@@ -61,7 +63,8 @@ class Cable:
 
     def deliver(self) -> float | None:
         """Frames whose time has come are out. Returns the seconds until the next one, None when there is none."""
-        now, wait_s = time.monotonic(), None
+        now = time.monotonic()
+        wait_s: float | None = None
         for end, frames in self.under_way.items():
             while frames and frames[0][0] <= now:
                 # An interface that is down loses the frame, as a cut cable does.
@@ -82,7 +85,7 @@ class Cable:
             except OSError:  # EIO while the interface is down
                 time.sleep(0.01)
                 return
-            if not self.loss or random.random() >= self.loss:
+            if not self.loss or random.random() >= self.loss:  # noqa: S311 - nobody is kept out by it
                 self.under_way[self.other[end]].append((due, frame))
 
     def run(self) -> None:

@@ -1,13 +1,13 @@
 # The SLURM of a new site. Sourced by sites.sh. Knobs: NODES CPUS GPUS DBD.
 
 configure_slurm() { # $1 site, $2 folder
-  local nodes=${NODES:-2} gpus=${GPUS:-1} dbd=${DBD:-1}
+  local nodes=${NODES:-2} gpus=${GPUS:-2} dbd=${DBD:-1}
   mkdir -p "$2"
   slurm_conf "$1" "$nodes" "$gpus" "$dbd" >"$2/slurm.conf.new"
   echo CgroupPlugin=disabled >"$2/cgroup.conf"
   # A GPU without File= is ignored by 24.11 and its node becomes INVAL.
   [ "$gpus" = 0 ] || printf 'AutoDetect=off\nName=gpu File=%s\n' "/dev/fakegpu[0-$((gpus - 1))]" >"$2/gres.conf"
-  echo "NODES=$nodes GPUS=$gpus DBD=$dbd" >"$2/site.env"
+  echo "NODES=$nodes CPUS=${CPUS:-4} GPUS=$gpus DBD=$dbd" >"$2/site.env"
   cat >"$2/slurmdbd.conf" <<CONF
 DbdHost=localhost
 SlurmUser=slurm
