@@ -22,15 +22,10 @@ from orchestrator.faces.cli.tables.upkeep import pins_view, rules_view, upkeep_p
 from orchestrator.faces.cli.tables.usecases import usecase_view, usecases_view
 
 __all__ = [
-<<<<<<< HEAD
-    "benchmark_view", "carried_view", "dataset_view", "datasets_view", "decisions_view", "efficiency_view",
-    "findings_view", "folder_view", "found_view", "identity_view", "images_view", "job_view", "jobs_view",
-    "moved_view", "orphans_view", "paths_view", "pins_view", "plan_view", "report_view", "rules_view", "run_view",
-    "runs_view", "site_view", "sites_view", "unwanted_view", "upkeep_plan_view", "upkeep_view", "usage_view",
-=======
-    "benchmark_view", "clusters_view", "dataset_view", "datasets_view", "decisions_view", "efficiency_view",
-    "findings_view", "found_view", "identity_view", "images_view", "job_view", "jobs_view", "orphans_view",
-    "paths_view", "plan_view", "report_view", "run_view", "runs_view", "sandbox_view", "site_view", "sites_view",
->>>>>>> images
-    "usecase_view", "usecases_view", "values_view", "verification_view",
+    "benchmark_view", "carried_view", "clusters_view", "dataset_view", "datasets_view", "decisions_view",
+    "efficiency_view", "findings_view", "folder_view", "found_view", "identity_view", "images_view", "job_view",
+    "jobs_view", "moved_view", "orphans_view", "paths_view", "pins_view", "plan_view", "report_view",
+    "rules_view", "run_view", "runs_view", "sandbox_view", "site_view", "sites_view", "unwanted_view",
+    "upkeep_plan_view", "upkeep_view", "usage_view", "usecase_view", "usecases_view", "values_view",
+    "verification_view",
 ]  # fmt: skip
