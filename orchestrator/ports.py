@@ -237,6 +237,34 @@ class SupportsVersions(Protocol):
         """The same scheduler, speaking as the version in the answer does."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """One of a site's queues, and whether jobs in it can begin."""
+
+    up: bool
+    """Whether its jobs are started."""
+    native_state: str
+    """The site's own word for that."""
+    default: bool = False
+    """Whether jobs that name no queue come here."""
+    time_limit: timedelta | None = None
+    """The longest that a job may run; None when there is no limit."""
+    nodes: int = 0
+    nodes_usable: int = 0
+    """Those that work for a job or wait for one, and are not drained or down."""
+
+
+@runtime_checkable
+class SupportsPartitions(Protocol):
+    """A scheduler that tells of its queues."""
+
+    def partitions_command(self) -> Argv:
+        """One question about all of them."""
+
+    def parse_partitions(self, result: CommandResult) -> Mapping[str, Partition]:
+        """Those that this user may use, by name."""
+
+
 class ContainerRuntime(Protocol):
     """Wraps a command so that it runs inside an image."""
 
@@ -255,6 +283,17 @@ class ContainerRuntime(Protocol):
 
     def environment(self, variables: Mapping[str, str], *, image: str | None) -> Mapping[str, str]:
         """What to set around such a command so that the program sees these variables, and those of the site file."""
+
+
+@runtime_checkable
+class SupportsProbing(Protocol):
+    """A container runtime that may be missing where it is wanted."""
+
+    def probe_command(self) -> Argv:
+        """The question whether it is there and an ordinary user may start images."""
+
+    def parse_probe(self, result: CommandResult) -> str:
+        """Its name and version. Raises SiteError that says what is missing."""
 
 
 class Compression(StrEnum):

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-from metadata.errors import MiddlewareError, SiteError
-from orchestrator.jobs import ExpectedOutput, JobSpec, JobState, JobStatus, Token
+from metadata.errors import MiddlewareError
+from orchestrator.operations import probes
+from orchestrator.operations.probes import StillWaitingError, Trial
 from orchestrator.operations.workspace import Workspace
-from orchestrator.quantities import shown_duration, shown_size
-from orchestrator.registry import OpenSite, open_site
 from orchestrator.sites import Site
-
-_PROBE_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +18,92 @@ class Finding:
     """What one check of a site found."""
 
     check: str
-    good: bool
+    good: bool | None
+    """None when nothing was found out, because an earlier check failed or the site kept it waiting."""
     detail: str
     advice: str = ""
     """What to do when it is not good."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Check:
+    """One thing that is tried of a site."""
+
+    name: str
+    probe: Callable[[Trial], str]
+    advice: str
+    """What to do when it fails; `{workdir}` is the site's own folder, `{site}` its name."""
+    needs: tuple[str, ...] = ()
+    """Checks that tell nothing new when these failed are not made."""
+    applies: Callable[[Trial], bool] = lambda _: True
+
+
+_CHECKS = (
+    _Check(
+        name="adapters", probe=probes.probe_adapters, advice="check the site file, or install what is missing"
+    ),
+    _Check(
+        name="login",
+        probe=probes.probe_login,
+        advice="try ssh yourself, and compare it with the site file's runner; convoy site trust {site} shows unknown "
+        "host keys, convoy site login {site} answers what the site asks",
+        needs=("adapters",),
+    ),
+    _Check(
+        name="clock",
+        probe=probes.probe_clock,
+        advice="compare both with a third clock: set this machine's by NTP (timedatectl), or tell the site's support",
+        needs=("login",),
+    ),
+    _Check(
+        name="scheduler",
+        probe=probes.probe_scheduler,
+        advice="see that its commands are on the PATH of a login without a terminal, and whether the site announces "
+        "an outage",
+        needs=("login",),
+        applies=lambda trial: trial.site.scheduler is not None,
+    ),
+    _Check(
+        name="partitions",
+        probe=probes.probe_partitions,
+        advice="name a partition that is up in each step (attributes: {{slurm.partition: NAME}}), or wait until the "
+        "site opens this one",
+        needs=("scheduler",),
+        applies=lambda trial: trial.tells_partitions,
+    ),
+    _Check(
+        name="storage",
+        probe=probes.probe_storage,
+        advice="make {workdir} writable, or choose another workdir",
+        needs=("login",),
+    ),
+    _Check(
+        name="room",
+        probe=probes.probe_room,
+        advice="free some space or ask the site for more: there, quota -s (on Lustre: lfs quota) tells of limits and "
+        "df of the file system",
+        needs=("storage",),
+    ),
+    _Check(
+        name="container",
+        probe=probes.probe_container,
+        advice="give the runtime's full path (container: {{type: ..., options: {{executable: /PATH}}}}), ask the site for "
+        "it, or run without images (container: host)",
+        needs=("login",),
+    ),
+    _Check(
+        name="movers",
+        probe=probes.probe_movers,
+        advice="look at the site's doors and its links in the site file; convoy bench transfer tries each way",
+        needs=("storage",),
+    ),
+    _Check(
+        name="job",
+        probe=probes.probe_job,
+        advice="look at the site's scheduler; convoy job submit {site} runs a script of yours there",
+        needs=("storage", "scheduler", "partitions"),
+    ),
+)  # fmt: skip
 
 
 def list_sites(workspace: Workspace) -> dict[str, Site]:
@@ -40,93 +117,42 @@ def show_site(workspace: Workspace, name: str) -> Site:
 
 
 def test_site(workspace: Workspace, name: str) -> list[Finding]:
-    """Tries the site for real: writes and reads a file, runs a job, and moves a file there and back.
+    """Tries the site for real, from the login to a small job, and leaves nothing behind there.
 
-    Raises NotFoundError; whatever else is wrong is a finding.
+    A check that cannot be made because an earlier one failed says so. Raises NotFoundError; whatever else is wrong is
+    a finding.
     """
-    site = workspace.site(name)
-    findings = [_tried("adapters", "check the site file, or install what is missing", lambda: _adapters(name, site))]
-    if not findings[0].good:
-        return findings
-    opened = open_site(name, site)
-    try:
-        findings.append(
-            _tried("storage", f"make {site.workdir} writable, or choose another workdir", lambda: _storage(opened))
-        )
-        findings.append(_tried("room", "free some space", lambda: _room(opened)))
-        findings.append(_tried("jobs", "look at the site's scheduler", lambda: _job(opened)))
-    finally:
-        opened.executor.close()
-    return findings
+    workspace.site(name)
+    trial = Trial(workspace=workspace, name=name)
+    found: dict[str, Finding] = {}
+    with closing(trial):
+        for check in _CHECKS:
+            if check.applies(trial):
+                found[check.name] = _tried(check, trial, found)
+        return [*found.values(), *_tidied(trial, found)]
 
 
 # pytest collects what begins with test_; this one is a verb.
 test_site.__test__ = False  # type: ignore[attr-defined]
 
 
-def _tried(check: str, advice: str, probe: Callable[[], str]) -> Finding:
+def _tried(check: _Check, trial: Trial, found: Mapping[str, Finding]) -> Finding:
+    unmet = next((need for need in check.needs if need in found and not found[need].good), None)
+    if unmet:
+        return Finding(check=check.name, good=None, detail=f"not tried, for that needs: {unmet}")
     try:
-        return Finding(check=check, good=True, detail=probe())
+        return Finding(check=check.name, good=True, detail=check.probe(trial))
+    except StillWaitingError as error:
+        return Finding(check=check.name, good=None, detail=error.message, advice="try again when the site is less busy")
     except MiddlewareError as error:
-        return Finding(check=check, good=False, detail=error.message, advice=advice)
+        advice = check.advice.format(site=trial.name, workdir=trial.folder.parent)
+        return Finding(check=check.name, good=False, detail=error.message, advice=advice)
 
 
-def _adapters(name: str, site: Site) -> str:
-    open_site(name, site).executor.close()
-    return f"jobs by {site.executes_by}, storage {site.storage.type}, container {site.container.type}"
-
-
-def _storage(site: OpenSite) -> str:
-    path = str(site.settings.workdir / f".probe-{secrets.token_hex(4)}")
-    content = secrets.token_bytes(1 << 16)
-    begin = time.monotonic()
-    try:
-        site.storage.write(path, content)
-        if site.storage.read(path) != content:
-            raise SiteError(f"{path} did not come back as it was written", site=site.name)
-    finally:
-        site.storage.remove(path)
-    return f"wrote, read and removed a file in {shown_duration(time.monotonic() - begin)}"
-
-
-def _room(site: OpenSite) -> str:
-    return f"{shown_size(site.storage.free_bytes(str(site.settings.workdir)))} free"
-
-
-def _job(site: OpenSite) -> str:
-    token = Token(f"probe.{secrets.token_hex(4)}")
-    directory = site.settings.workdir / "probes" / token
-    begin = time.monotonic()
-    try:
-        site.executor.submit([_probe_job(token, directory)])
-        status = _ended(site, token, begin)
-    finally:
-        site.storage.remove(str(directory))
-        site.storage.remove(str(site.settings.workdir / "jobs" / token))
-    if status.state is not JobState.COMPLETED or not status.outputs:
-        raise SiteError(f"a small job ended as {status.native_state}: {status.message}", site=site.name)
-    took = shown_duration(time.monotonic() - begin)
-    return f"a small job ran on {status.node or site.name} and left its file, in {took}"
-
-
-def _probe_job(token: Token, directory: PurePosixPath) -> JobSpec:
-    return JobSpec(
-        token=token,
-        executable="/bin/sh",
-        arguments=("-c", "echo works > probe.txt"),
-        directory=directory,
-        stdout_path=directory / "stdout.txt",
-        stderr_path=directory / "stderr.txt",
-        stage_out=(ExpectedOutput(name="probe", path="probe.txt"),),
-    )
-
-
-def _ended(site: OpenSite, token: Token, begin: float) -> JobStatus:
-    native_id = site.executor.find([token])[token]
-    while time.monotonic() - begin < _PROBE_LIMIT_S:
-        status = site.executor.status([native_id]).get(native_id)
-        if status is not None and status.state.final:
-            return status
-        time.sleep(0.05)
-    site.executor.cancel([native_id])
-    raise SiteError(f"a small job did not end within {shown_duration(_PROBE_LIMIT_S)}", site=site.name)
+def _tidied(trial: Trial, found: Mapping[str, Finding]) -> Iterator[Finding]:
+    """A finding only where something stays."""
+    if found["login"].good:
+        try:
+            trial.tidy()
+        except MiddlewareError as error:
+            yield Finding(check="tidying", good=False, detail=error.message, advice=f"remove {trial.folder} there")

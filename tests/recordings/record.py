@@ -265,6 +265,12 @@ def record_jobs(recorder: Recorder) -> None:
     site.ask(scheduler.cancel_command([ids["held"], ids["dependent"]]))
 
 
+def record_partitions(recorder: Recorder) -> None:
+    """What any user may ask at any time."""
+    scheduler = recorder.scheduler
+    recorder.save("partitions", recorder.site.ask(scheduler.partitions_command()), reader="parse_partitions")
+
+
 def record_with_root(recorder: Recorder, root: Site, user: str) -> None:
     """What takes an administrator: limits, suspension, a lost node, a cluster without accounts."""
     site, submit = recorder.site, recorder.submit
@@ -358,6 +364,7 @@ def main() -> None:
         user = recorder.site.ask(("id", "-un")).stdout.strip()
         record_with_root(recorder, Site(shlex.split(root)), user)
         return
+    record_partitions(recorder)
     record_submissions(recorder)
     record_jobs(recorder)
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from adapters.containers.apptainer import building
 from adapters.containers.apptainer.settings import parse_settings
+from metadata.errors import SiteError
 from orchestrator.ports import Argv, CommandResult, Compression, SiteSettings
 
 # What a scheduler tells a job while it starts, which therefore cannot be written down before: its GPUs, its place among
@@ -21,6 +22,16 @@ _HAND_DOWN = (
     'prefix=$1; names=$2; shift 2; for name in $(env | sed -n -E "s/^($names)=.*/\\1/p"); do '
     'eval "export $prefix$name=\\"\\$$name\\""; done; exec "$@"'
 )
+
+# An ordinary user starts images by a user namespace, or by a starter that belongs to root.
+_PROBE = """\
+"$1" --version || exit
+unshare --user true 2>/dev/null || find "$(dirname -- "$(command -v -- "$1")")/../libexec" -name starter-suid \
+  -perm -4000 2>/dev/null | grep -q . || { echo "ordinary users get no user namespaces here, and $1 has no \
+starter-suid" >&2; exit 1; }"""
+
+_NOT_THERE = (126, 127)
+"""A shell's words for a command that it cannot find or start."""
 
 
 class ApptainerRuntime:
@@ -58,6 +69,20 @@ class ApptainerRuntime:
             return {**around, **variables}
         inside = {**around, **variables}
         return {**around, **{f"{self._settings.prefix}{name}": value for name, value in inside.items()}}
+
+    def probe_command(self) -> Argv:
+        """Its version, and whether an ordinary user may start images with it."""
+        return ("/bin/sh", "-c", _PROBE, "sh", self._settings.executable)
+
+    def parse_probe(self, result: CommandResult) -> str:
+        """What it says of itself, as `apptainer version 1.4.5`."""
+        executable, site = self._settings.executable, self._site.name
+        if result.exit_code in _NOT_THERE:
+            raise SiteError(f"there is no {executable} at {site}, or not on the PATH of its commands", site=site)
+        if result.exit_code:
+            words = result.stderr.strip() or f"exit code {result.exit_code}"
+            raise SiteError(f"{executable} cannot run images at {site}: {words}", site=site)
+        return result.stdout.strip()
 
     def build_command(
         self, source: str, target: PurePosixPath, *, context: PurePosixPath, compression: Compression | None = None

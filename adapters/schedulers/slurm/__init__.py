@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 
 from adapters.schedulers import _body
 from adapters.schedulers._names import MAX_NAME, parse_name, render_name
-from adapters.schedulers.slurm import directives, documents, refusals, text, usage
+from adapters.schedulers.slurm import directives, documents, partitions, refusals, text, usage
 from adapters.schedulers.slurm.arrays import expand, packed, whole_jobs
 from adapters.schedulers.slurm.rows import Row, cells, statuses
 from adapters.schedulers.slurm.script import render
 from metadata.errors import SiteError, SiteUnavailableError
 from orchestrator.jobs import JobSpec, JobStatus, NativeId, Token
-from orchestrator.ports import Argv, CommandResult, JobUsage, Scheduler, Wishes
+from orchestrator.ports import Argv, CommandResult, JobUsage, Partition, Scheduler, Wishes
 from orchestrator.receipts import parse_receipt
 
 # Times as seconds since the epoch: as text they carry no zone. And array expressions that are not cut to 64 characters.
@@ -177,6 +177,16 @@ class SlurmScheduler:
         if not _answered(result):
             return {}
         return (usage.parse_json if "--json" in result.argv else usage.parse_text)(result.stdout)
+
+    def partitions_command(self) -> Argv:
+        """`sinfo`, which shows what this user may use."""
+        return partitions.COMMAND
+
+    def parse_partitions(self, result: CommandResult) -> Mapping[str, Partition]:
+        """The partitions by name."""
+        if result.exit_code:
+            raise refusals.failure(result)
+        return partitions.parse_partitions(result.stdout)
 
     def parse_receipt(self, text: str) -> JobStatus:
         """How a job ended, by its own account."""

@@ -49,13 +49,15 @@ def shown_slots(slots: Slots) -> str:
     return ", ".join(part for part in parts if part)
 
 
+_SIGNS = {True: Text("✓", style="green"), False: Text("✗", style="bold red"), None: Text("–", style="dim")}
+
+
 def findings_view(findings: Sequence[Finding]) -> RenderableType:
-    """One line a check; what to mend stands below the one that failed."""
+    """One line a check; what to mend stands below the one that failed, and a dash before one that was not made."""
     table = sheet("", "check", "found", wrapped=("found",))
     for finding in findings:
-        sign = Text("✓", style="green") if finding.good else Text("✗", style="bold red")
-        table.add_row(sign, Text(finding.check, style="bold"), Text(finding.detail))
-        if not finding.good:
+        table.add_row(_SIGNS[finding.good], Text(finding.check, style="bold"), Text(finding.detail))
+        if finding.advice and not finding.good:
             table.add_row("", "", Text(f"→ {finding.advice}", style="yellow"))
     return table
 
