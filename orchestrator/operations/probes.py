@@ -14,12 +14,13 @@ from pathlib import PurePosixPath
 
 from metadata.errors import MiddlewareError, SiteError, TransientError
 from metadata.policy import ANYWHERE
-from orchestrator.jobs import ExpectedOutput, JobSpec, JobState, JobStatus, Token
+from orchestrator.jobs import ExpectedOutput, JobSpec, JobState, JobStatus, NativeId, Token
 from orchestrator.operations.workspace import Workspace
 from orchestrator.ports import (
     Argv,
     CommandResult,
     CommandRunner,
+    JobExecutor,
     Partition,
     Scheduler,
     SupportsPartitions,
@@ -40,7 +41,10 @@ SKEW_LIMIT_S = 5.0
 ROOM_BYTES = 64 << 20
 """What is reserved to find a quota that no question tells of."""
 _SMALL_BYTES = 1 << 16
-_JOB_LIMIT_S = 60.0
+JOB_LIMIT_S = 60.0
+"""A job that waits longer in the queue is taken back; that tells nothing of the site."""
+_CANCEL_LIMIT_S = 10.0
+_ASK_EVERY_S = 0.1
 _COMMAND_S = 30.0
 
 _WHO: Argv = ("/bin/sh", "-c", "id -un; uname -n")
@@ -90,11 +94,11 @@ class Trial:
         return open_scheduler(self.site.scheduler) if self.site.scheduler else None
 
     @property
-    def tells_partitions(self) -> bool:
-        """Whether its batch system can be asked for its queues."""
+    def partitions(self) -> SupportsPartitions | None:
+        """Its batch system where that can be asked for its queues."""
         with suppress(MiddlewareError):
-            return isinstance(self.scheduler, SupportsPartitions)
-        return False
+            return self.scheduler if isinstance(self.scheduler, SupportsPartitions) else None
+        return None
 
     def ask(self, argv: Argv) -> CommandResult:
         """What a command at the site answered, whatever its exit code."""
@@ -116,7 +120,9 @@ class Trial:
 
 def probe_adapters(trial: Trial) -> str:
     """Every adapter of the site is there, and takes its options."""
-    site, _ = trial.opened and trial.site, (trial.runner, trial.scheduler)
+    opened = trial.opened, trial.runner, trial.scheduler
+    del opened  # to open them is the test
+    site = trial.site
     return f"jobs by {site.executes_by}, storage {site.storage.type}, container {site.container.type}"
 
 
@@ -161,8 +167,8 @@ def probe_scheduler(trial: Trial) -> str:
 
 def probe_partitions(trial: Trial) -> str:
     """The queue that jobs go to which name none can start them."""
-    assert isinstance(trial.scheduler, SupportsPartitions)
-    found = trial.scheduler.parse_partitions(trial.ask(trial.scheduler.partitions_command()))
+    scheduler = trial.partitions
+    found = scheduler.parse_partitions(trial.ask(scheduler.partitions_command())) if scheduler else {}
     told = "; ".join(_shown_partition(name, partition) for name, partition in found.items())
     if not found:
         raise SiteError("there is no partition that this user may use", site=trial.name)
@@ -254,8 +260,7 @@ def probe_job(trial: Trial) -> str:
     Raises StillWaitingError when it waited in the queue until it was taken back.
     """
     token, begin = Token(f"probe.{secrets.token_hex(4)}"), time.monotonic()
-    trial.opened.executor.submit([_small_job(token, trial.folder / "job")])
-    status = _ended(trial, token, begin)
+    status = _ended(trial, _submitted(trial, token))
     if status.state is not JobState.COMPLETED or not status.outputs:
         raise SiteError(f"a small job ended as {status.native_state}: {status.message}", site=trial.name)
     took = shown_duration(time.monotonic() - begin)
@@ -274,16 +279,41 @@ def _small_job(token: Token, directory: PurePosixPath) -> JobSpec:
     )
 
 
-def _ended(trial: Trial, token: Token, begin: float) -> JobStatus:
-    executor, status = trial.opened.executor, None
-    native_id = executor.find([token])[token]
-    while time.monotonic() - begin < _JOB_LIMIT_S:
-        status = executor.status([native_id]).get(native_id)
-        if status is not None and status.state.final:
-            return status
-        time.sleep(0.05)
-    executor.cancel([native_id])
-    limit = shown_duration(_JOB_LIMIT_S)
+def _submitted(trial: Trial, token: Token) -> NativeId:
+    executor = trial.opened.executor
+    try:
+        sent = executor.submit([_small_job(token, trial.folder / "job")])
+    except TransientError:
+        with suppress(MiddlewareError):  # the site may have taken it although its answer got lost
+            executor.cancel(list(executor.find([token]).values()))
+        raise
+    if token not in sent:
+        raise SiteError("a small job was refused", site=trial.name)
+    return sent[token]
+
+
+def _ended(trial: Trial, native_id: NativeId) -> JobStatus:
+    executor, limit = trial.opened.executor, shown_duration(JOB_LIMIT_S)
+    status = None
+    try:
+        status = _watched(executor, native_id, JOB_LIMIT_S)
+    finally:
+        if status is None or not status.state.final:
+            executor.cancel([native_id])
+    if status is not None and status.state.final:
+        return status
+    _watched(executor, native_id, _CANCEL_LIMIT_S)  # nobody writes in the folder any more when it is removed
     if status is not None and status.state is JobState.QUEUED:
         raise StillWaitingError(f"the job was taken, but waited for {limit}: {status.message or status.native_state}")
     raise SiteError(f"a small job did not end within {limit}", site=trial.name)
+
+
+def _watched(executor: JobExecutor, native_id: NativeId, limit_s: float) -> JobStatus | None:
+    """Where the job stands when it has ended, or when the time is over."""
+    begin, status = time.monotonic(), None
+    while time.monotonic() - begin < limit_s:
+        status = executor.status([native_id]).get(native_id)
+        if status is not None and status.state.final:
+            break
+        time.sleep(_ASK_EVERY_S)
+    return status

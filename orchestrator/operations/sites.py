@@ -69,7 +69,7 @@ _CHECKS = (
         advice="name a partition that is up in each step (attributes: {{slurm.partition: NAME}}), or wait until the "
         "site opens this one",
         needs=("scheduler",),
-        applies=lambda trial: trial.tells_partitions,
+        applies=lambda trial: trial.partitions is not None,
     ),
     _Check(
         name="storage",
@@ -87,8 +87,8 @@ _CHECKS = (
     _Check(
         name="container",
         probe=probes.probe_container,
-        advice="give the runtime's full path (container: {{type: ..., options: {{executable: /PATH}}}}), ask the site for "
-        "it, or run without images (container: host)",
+        advice="give the runtime's full path (container: {{type: ..., options: {{executable: /PATH}}}}), ask the site "
+        "for it, or run without images (container: host)",
         needs=("login",),
     ),
     _Check(
@@ -126,10 +126,13 @@ def test_site(workspace: Workspace, name: str) -> list[Finding]:
     trial = Trial(workspace=workspace, name=name)
     found: dict[str, Finding] = {}
     with closing(trial):
-        for check in _CHECKS:
-            if check.applies(trial):
-                found[check.name] = _tried(check, trial, found)
-        return [*found.values(), *_tidied(trial, found)]
+        try:
+            for check in _CHECKS:
+                if check.applies(trial):
+                    found[check.name] = _tried(check, trial, found)
+        finally:
+            left = list(_tidied(trial, found))
+    return [*found.values(), *left]
 
 
 # pytest collects what begins with test_; this one is a verb.
@@ -151,7 +154,7 @@ def _tried(check: _Check, trial: Trial, found: Mapping[str, Finding]) -> Finding
 
 def _tidied(trial: Trial, found: Mapping[str, Finding]) -> Iterator[Finding]:
     """A finding only where something stays."""
-    if found["login"].good:
+    if "login" in found and found["login"].good:
         try:
             trial.tidy()
         except MiddlewareError as error:

@@ -49,7 +49,7 @@ def shown_slots(slots: Slots) -> str:
     return ", ".join(part for part in parts if part)
 
 
-_SIGNS = {True: Text("✓", style="green"), False: Text("✗", style="bold red"), None: Text("–", style="dim")}
+_SIGNS = {True: Text("✓", style="green"), False: Text("✗", style="bold red"), None: Text("-", style="dim")}
 
 
 def findings_view(findings: Sequence[Finding]) -> RenderableType:
