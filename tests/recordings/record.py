@@ -181,6 +181,8 @@ def record_submissions(recorder: Recorder) -> None:
     }.items():
         recorder.save(f"refused-{name}", site.ask(argv), reader="parse_submit")
     dead = recorder.scheduler.status_command([NativeId("1")])
+    sinfo = recorder.scheduler.partitions_command()
+    recorder.save("partitions-unreachable", site.ask(("env", f"SLURM_CONF={conf}", *sinfo)), reader="parse_partitions")
     recorder.save("status-unreachable", site.ask(("env", f"SLURM_CONF={conf}", *dead)), reader="parse_status")
     recorder.save("cancel-unreachable", site.ask(("env", f"SLURM_CONF={conf}", "scancel", "1")), reader="parse_cancel")
 

@@ -112,9 +112,13 @@ def test_data_are_added_found_fetched_and_checked(tell: Tell, home: Path) -> Non
     assert "✗" in said.out
 
 
-def test_a_site_is_tried_for_real(tell: Tell) -> None:
+def test_a_site_is_tried_for_real(tell: Tell, home: Path) -> None:
     said = tell("site", "test", "agh", "--json")
     assert (said.code, all(row["good"] for row in said.document)) == (0, True)
+    made = [row["check"] for row in said.document]
+    assert made == ["adapters", "login", "clock", "storage", "room", "container", "movers", "job"]
+    assert not list(home.rglob(".probe-*"))
+    assert not (home / "sites/agh").exists()
 
 
 def test_a_site_that_does_not_work_says_what_to_mend(tell: Tell, home: Path) -> None:
@@ -122,6 +126,7 @@ def test_a_site_that_does_not_work_says_what_to_mend(tell: Tell, home: Path) -> 
     said = tell("site", "test", "agh")
     assert said.code == 1
     assert "→ make /proc/nowhere writable" in said.out
+    assert "not tried, for that needs: storage" in said.out
 
 
 def test_help_shows_groups_examples_environment_and_exit_codes(tell: Tell) -> None:

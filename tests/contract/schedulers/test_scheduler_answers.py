@@ -11,8 +11,8 @@ import pytest
 
 from metadata.errors import SiteError, SiteUnavailableError
 from orchestrator.jobs import NativeId
-from orchestrator.ports import CommandResult, SupportsAccounting, SupportsArrays, SupportsSearch
-from orchestrator.registry import names
+from orchestrator.ports import CommandResult, SupportsAccounting, SupportsArrays, SupportsPartitions, SupportsSearch
+from orchestrator.registry import load, names
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 _spec = importlib.util.spec_from_file_location("record", RECORDINGS / "record.py")
@@ -37,6 +37,8 @@ def test_a_recorded_answer_is_read_as_it_was(path: Path):
 def test_every_adapter_has_recordings(name: str):
     mine = [json.loads(path.read_text()) for path in CASES if path.parent.name.split("-")[0] == name]
     assert {*READERS, "parse_search", "parse_accounting"} <= {case["reader"] for case in mine}
+    if isinstance(load("schedulers", name)(), SupportsPartitions):
+        assert "parse_partitions" in {case["reader"] for case in mine}
     states = {
         s["state"]
         for case in mine

@@ -50,11 +50,35 @@ SHARED = TOGETHER.replace("sleep 2", "sleep 0.5").replace("60s", "3s").replace("
 ONCE_EACH = {f"wait-{n}": 1 for n in range(8)}
 
 
-def test_a_site_is_tried_for_real(clusters: Clusters) -> None:
-    """Login, storage, room and a job."""
+def test_a_site_is_tried_for_real_and_nothing_is_left(clusters: Clusters) -> None:
+    """Every check is made, in a workdir that was not there before and is not there afterwards."""
+    file = clusters.home / "sites.yaml"
+    images = f"workdir: {clusters.workdir}/not/yet\n    container: apptainer"
+    file.write_text(file.read_text().replace(f"workdir: {clusters.workdir}", images, 1))
     answer = clusters.run("site", "test", "agh", "--json")
-    assert answer.returncode == 0, answer.stderr
-    assert all(finding["good"] for finding in json.loads(answer.stdout))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    found = {finding["check"]: finding for finding in json.loads(answer.stdout)}
+    assert list(found) == [
+        "adapters", "login", "clock", "scheduler", "partitions", "storage", "room", "container", "movers", "job"
+    ]  # fmt: skip
+    assert all(finding["good"] for finding in found.values()), answer.stdout
+    assert "batch (default) up, up to 1d 00h" in found["partitions"]["detail"]
+    assert found["container"]["detail"].startswith("apptainer version")
+    left = clusters.sites["agh"].execute("find", clusters.workdir, "-mindepth", "1").splitlines()
+    assert left == [f"{clusters.workdir}/counters"]
+    assert {path.name for path in clusters.home.iterdir()} == {"sites.yaml", "convoy.db"}
+
+
+def test_a_site_without_a_runtime_for_images_says_so(clusters: Clusters) -> None:
+    """All else is found to be well."""
+    file = clusters.home / "sites.yaml"
+    images = "storage: command\n    container: {type: apptainer, options: {executable: /opt/none/apptainer}}"
+    file.write_text(file.read_text().replace("storage: command", images, 1))
+    answer = clusters.run("site", "test", "agh", "--json")
+    assert answer.returncode == 1, answer.stderr
+    wrong = [finding for finding in json.loads(answer.stdout) if not finding["good"]]
+    assert [finding["check"] for finding in wrong] == ["container"]
+    assert "there is no /opt/none/apptainer at agh" in wrong[0]["detail"]
 
 
 def test_a_scatter_is_one_array_and_its_results_cross_to_the_other_cluster(clusters: Clusters, tmp_path) -> None:

@@ -60,7 +60,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
         made.says(command, script)
     monkeypatch.setenv("PATH", f"{made.commands}:{os.environ['PATH']}")
     monkeypatch.setenv("LOG", str(tmp_path / "cancelled"))
-    monkeypatch.setattr(probes, "JOB_LIMIT_S", 0.3)
+    monkeypatch.setattr(probes, "JOB_LIMIT_S", 0.01)
     monkeypatch.setattr(probes, "_CANCEL_LIMIT_S", 0.0)
     return made
 

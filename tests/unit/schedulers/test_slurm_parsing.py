@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from adapters.schedulers.slurm.arrays import expand, parse_indexes, whole_jobs
 from adapters.schedulers.slurm.rows import statuses
 from metadata.errors import InvalidJobError, SiteError, SiteUnavailableError, TransientError
 from orchestrator.jobs import JobState, NativeId
-from orchestrator.ports import CommandResult
+from orchestrator.ports import CommandResult, Partition
 
 
 def result(*argv: str, stdout: str = "", stderr: str = "", exit_code: int = 0) -> CommandResult:
@@ -181,3 +182,20 @@ def test_a_cancel_that_found_nothing_to_do_is_done():
                 exit_code=1,
             )
         )
+
+
+def test_partitions_are_read_behind_a_banner_and_their_rows_added_up():
+    answer = result(
+        "sinfo",
+        stdout="Welcome | to | the | old | cluster\n"
+        "short|short*|up|30:00|1/0/1/2\n"
+        "short|short*|up|30:00|0/3/0/3\n"
+        "night*|night*|drain|n/a|0/0/4/4\n",
+    )
+    found = SlurmScheduler().parse_partitions(answer)
+    assert found == {
+        "short": Partition(
+            up=True, native_state="up", default=True, time_limit=timedelta(minutes=30), nodes=5, nodes_usable=4
+        ),
+        "night*": Partition(up=False, native_state="drain", nodes=4),
+    }
