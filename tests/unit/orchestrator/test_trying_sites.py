@@ -220,6 +220,7 @@ def test_a_mover_that_could_not_is_named_beside_the_one_that_could(
 def _hopeful(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hopeful(load("movers", "posix")):  # type: ignore[misc]
         def move(self, request: object, *, progress: Callable[[int], None]) -> object:
+            del request, progress
             raise StagingError("not here")
 
     movers = {"hopeful": Hopeful(), "posix": load("movers", "posix")()}
