@@ -211,19 +211,28 @@ def test_a_mover_that_could_not_is_named_beside_the_one_that_could(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Data get there, so nothing is wrong; but who hoped for the quicker way wants to know."""
-    _hopeful(monkeypatch)
+    _hopeful(monkeypatch, "posix")
     found = cluster.tried()
     assert bad(found) == []
     assert "after hopeful could not" in found["movers"].detail
 
 
-def _hopeful(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transfer_that_fails_by_every_way_is_told(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hopeful(monkeypatch)
+    found = cluster.tried()
+    assert bad(found) == ["movers"]
+    assert found["movers"].detail == "from here to agh by hopeful: not here"
+
+
+def _hopeful(monkeypatch: pytest.MonkeyPatch, *others: str) -> None:
+    """The first of the movers is one that never can."""
+
     class Hopeful(load("movers", "posix")):  # type: ignore[misc]
         def move(self, request: object, *, progress: Callable[[int], None]) -> object:
             del request, progress
             raise StagingError("not here")
 
-    movers = {"hopeful": Hopeful(), "posix": load("movers", "posix")()}
+    movers = {"hopeful": Hopeful(), **{name: load("movers", name)() for name in others}}
     monkeypatch.setattr(Workspace, "movers", movers)
 
 
@@ -233,6 +242,19 @@ def test_a_job_that_is_refused_is_told_in_the_sites_words(cluster: Cluster) -> N
     found = cluster.tried()
     assert bad(found) == ["job"]
     assert "Invalid account" in found["job"].detail
+
+
+def test_a_job_whose_answer_got_lost_is_taken_back(cluster: Cluster, tmp_path: Path) -> None:
+    """Whoever tried the site leaves no job there."""
+    queue = tmp_path / "queue"
+    keep = f"sed -n 's/^#SBATCH --job-name=//p' \"$2\" | sed 's/.*/42|&|/' | tr -d '\"' >{queue}"
+    lost = "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; exit 1"
+    cluster.says("sbatch", f'case "$*" in --version) echo slurm-wlm 24.11.5;; *) {keep}; {lost};; esac')
+    cluster.says("squeue", f"cat {queue} 2>/dev/null || true")
+    found = cluster.tried()
+    assert bad(found) == ["job"]
+    assert "timed out" in found["job"].detail
+    assert (tmp_path / "cancelled").read_text() == "42\n"
 
 
 def test_what_cannot_be_removed_is_told(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
