@@ -55,6 +55,7 @@ def render_report(
         versions: What ran it: Convoy, Python, schedulers... by name.
         efficiency: What its tasks asked for and used; without accounts of any site the page says nothing of it.
     """
+    used = efficiency or RunEfficiency(run=record.id, tasks=(), silent={})
     measures = step_measures(record, plan)
     sites = site_numbers(record, plan)
     return _environment().get_template("report.html").render(
@@ -63,7 +64,7 @@ def render_report(
         exhibition=exhibition(pictures), tasks=listings.task_rows(record), transfers=listings.transfer_rows(record),
         inputs=listings.input_rows(plan), outputs=listings.output_rows(record, plan), values=listings.value_rows(plan),
         versions=versions or {}, events=_events(record), longest_s=_longest(measures),
-        efficiencies=step_efficiencies(efficiency) if efficiency else [], silent=efficiency.silent if efficiency else {},
+        efficiencies=step_efficiencies(used), silent=used.silent,
     )  # fmt: skip
 
 

@@ -101,7 +101,8 @@ def _measure(
         state=_state(step, planned), counts=counts, tasks=len(tasks) or planned.tasks,
         retried=sum(len(task.attempts) > 1 for task in tasks), reused=sum(bool(task.reused_from) for task in tasks),
         started_at=started, ended_at=ended, run_s=ended - started if started and ended else None,
-        queue_s=max(0.0, started - submitted) if started and submitted else None, transfer_s=_wall_seconds(moved, now), whole_s=ended - first if ended and first else None, planned=planned,
+        queue_s=max(0.0, started - submitted) if started and submitted else None,
+        transfer_s=_wall_seconds(moved, now), whole_s=ended - first if ended and first else None, planned=planned,
     )  # fmt: skip
 
 

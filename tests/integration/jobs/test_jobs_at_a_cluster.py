@@ -156,6 +156,7 @@ steps:
     command: ["python3", "-c", {json.dumps(BUSY)}]
     resources: {{memory: 200MiB, time: 5m}}
     attributes: {{slurm.acctg-freq: "task=1"}}
+    bundle: false
     at: agh
 """
 
