@@ -62,7 +62,8 @@ def _numbers(step: PlannedStep) -> tuple[RenderableType, ...]:
 def _why(step: PlannedStep) -> str:
     if step.skipped:
         return f"skipped: {step.skipped}"
-    return "; ".join(part for part in (step.reason, step.prediction.basis) if part)
+    basis = "" if step.prediction.basis in step.reason else step.prediction.basis
+    return "; ".join(part for part in (step.reason, basis) if part)
 
 
 def _seconds(seconds: float | None) -> RenderableType:
