@@ -20,6 +20,7 @@ from metadata.records import (
     FileRecord,
     Measurement,
     NewFile,
+    QueueWait,
     ReplicaRecord,
 )
 from metadata.search import Condition, parse_condition
@@ -257,6 +258,11 @@ class Catalogue:
         """(run name, step name, site) -> median seconds of its newest 100 completed attempts."""
         with self._reading() as connection:
             return timings.durations(connection)
+
+    def queue_waits(self) -> dict[str, QueueWait]:
+        """Site -> how long the newest 100 steps that started there, of any run, waited for their first start."""
+        with self._reading() as connection:
+            return timings.queue_waits(connection)
 
     def output_sizes(self) -> dict[tuple[str, str], dict[str, float]]:
         """(run name, step name) -> output name -> median bytes that one of its newest 100 completed tasks left."""

@@ -118,3 +118,13 @@ class RuleRecord:
     """The name or label of the sites where `keep_s` holds; empty for all."""
     created_at: float = 0.0
     """Seconds since the epoch, UTC."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueWait:
+    """How long jobs wait at a site before the first of them starts."""
+
+    seconds: float
+    """The median over earlier steps."""
+    steps: int
+    """How many steps this rests on."""

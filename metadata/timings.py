@@ -1,4 +1,4 @@
-"""What earlier runs tell about the next: how long a step took at a site, and how much it left behind."""
+"""What earlier runs tell about the next: how long a step waited and took at a site, and how much it left behind."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from metadata.records import QueueWait
 from metadata.tables import ATTEMPTS, RUNS, STEPS, TASKS
 
 _COMPLETED = "COMPLETED"
@@ -28,6 +29,25 @@ def durations(connection: Connection) -> dict[tuple[str, str, str], float]:
     for row in connection.execute(select(numbered).where(numbered.c.age <= _NEWEST)):
         seen[row.run, row.step, row.site].append(row.seconds)
     return {at: median(found) for at, found in seen.items()}
+
+
+def queue_waits(connection: Connection) -> dict[str, QueueWait]:
+    """Site -> how long the newest 100 steps that started there, of any run, waited for their first start.
+
+    Later tasks of a step may have waited for the earlier ones, which is no matter of the queue: the first counts.
+    """
+    wait = func.min(ATTEMPTS.c.started_at - ATTEMPTS.c.submitted_at).label("seconds")
+    columns = (ATTEMPTS.c.site, wait, func.max(ATTEMPTS.c.id).label("newest"))
+    known = ATTEMPTS.c.started_at.is_not(None) & ATTEMPTS.c.submitted_at.is_not(None)
+    steps = select(*columns).select_from(ATTEMPTS.join(TASKS)).where(known).group_by(ATTEMPTS.c.site, TASKS.c.step_id)
+    waits = steps.subquery()
+    age = func.row_number().over(partition_by=waits.c.site, order_by=waits.c.newest.desc()).label("age")
+    numbered = select(waits.c.site, waits.c.seconds, age).subquery()
+    seen: defaultdict[str, list[float]] = defaultdict(list)
+    for row in connection.execute(select(numbered).where(numbered.c.age <= _NEWEST)):
+        # The clocks of two machines: a start may seem to lie before its submission.
+        seen[row.site].append(max(0.0, row.seconds))
+    return {site: QueueWait(seconds=median(found), steps=len(found)) for site, found in seen.items()}
 
 
 def output_sizes(connection: Connection) -> dict[tuple[str, str], dict[str, float]]:

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from metadata.errors import PlanningError, PolicyError, StagingError
 from metadata.policy import ANYWHERE, Policy, check_move
+from metadata.records import QueueWait
 from orchestrator.bindings import Request, bound_step
 from orchestrator.checks import step_order
 from orchestrator.plans import (
@@ -26,6 +27,9 @@ from orchestrator.sites import Site
 from orchestrator.workflows import FileType, Placement, Resources
 from staging.routes import Route, Routes, explained
 
+_PACE_S = 5.0
+"""An idle site may take so long to start a job: less than that is no queue, and no reason to go elsewhere."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Knowledge:
@@ -41,6 +45,8 @@ class Knowledge:
     """By sha256; content that is absent may go anywhere."""
     task_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(step, site) -> median seconds of a task in earlier runs of this workflow."""
+    queue_waits: Mapping[str, QueueWait] = field(default_factory=dict)
+    """Site -> how long steps waited there before they began."""
     output_bytes: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(step, output) -> median bytes of a task's output in earlier runs."""
     images: Mapping[str, PlannedFile] = field(default_factory=dict)
@@ -112,7 +118,6 @@ def _settle(step: PlannedStep, at: Placement, knowledge: Knowledge, draft: _Draf
     brought = [*needs, *images[chosen.site]]
     transfers = [move for datum in brought if (move := _transfer(step.name, datum, chosen.site, knowledge))]
     image = knowledge.images[step.image] if step.image and images[chosen.site] else None
-    run_s, basis = _run_seconds(step, chosen.site, knowledge)
     site = knowledge.sites[chosen.site]
     update = {
         "site": chosen.site,
@@ -120,7 +125,7 @@ def _settle(step: PlannedStep, at: Placement, knowledge: Knowledge, draft: _Draf
         "runtime": site.container.type,
         "expected_s": _task_seconds(step, chosen.site, knowledge)[0],
         "bundle_s": site.bundle if step.bundle_s is None else step.bundle_s,
-        "prediction": Prediction(transfer_s=sum(row.seconds or 0.0 for row in transfers), run_s=run_s, basis=basis),
+        "prediction": _prediction(step, chosen.site, transfers, knowledge),
         "candidates": candidates,
         "image_file": image,
         "image_digest": f"sha256:{image.sha256}" if image else step.image_digest,
@@ -182,10 +187,18 @@ def _candidate(name: str, step: PlannedStep, at: Placement, needs: Sequence[_Dat
         moves = [move for datum in needs if (move := _transfer(step.name, datum, name, knowledge))]
     except StagingError as error:
         return Candidate(site=name, reason=error.message)
-    run_s, basis = _run_seconds(step, name, knowledge)
+    prediction = _prediction(step, name, moves, knowledge)
     moved = sum(move.size_bytes or 0 for move in moves)
     carried = f"{shown_size(moved)} to bring" if moves else "its data are there"
-    return Candidate(site=name, seconds=sum(m.seconds or 0.0 for m in moves) + run_s, reason=f"{carried}; {basis}")
+    return Candidate(site=name, seconds=prediction.total_s, reason=f"{carried}; {prediction.basis}")
+
+
+def _prediction(step: PlannedStep, site: str, moves: Iterable[PlannedTransfer], knowledge: Knowledge) -> Prediction:
+    """What the step takes at a site once these data are brought there."""
+    queue_s, waits = _queue_seconds(site, knowledge)
+    run_s, basis = _run_seconds(step, site, knowledge)
+    transfer_s = sum(move.seconds or 0.0 for move in moves)
+    return Prediction(transfer_s=transfer_s, queue_s=queue_s, run_s=run_s, basis=f"{basis}; {waits}")
 
 
 def _unfit(name: str, step: PlannedStep, at: Placement, knowledge: Knowledge) -> str:
@@ -278,6 +291,17 @@ def _ranked(datum: _Datum, destination: str, knowledge: Knowledge) -> dict[str, 
     if not routes:
         raise StagingError(trouble)
     return routes
+
+
+def _queue_seconds(site: str, knowledge: Knowledge) -> tuple[float, str]:
+    """How long a step waits at a site until its first task starts, and how that is known. Its tasks wait together."""
+    known = knowledge.queue_waits.get(site)
+    if known is None:
+        return 0.0, "no wait in its queue is known"
+    by = f"by {known.steps} earlier {'step' if known.steps == 1 else 'steps'}"
+    if known.seconds < _PACE_S:
+        return 0.0, f"no wait in its queue, {by}"
+    return known.seconds, f"waits about {shown_duration(known.seconds)} in its queue, {by}"
 
 
 def _run_seconds(step: PlannedStep, site: str, knowledge: Knowledge) -> tuple[float, str]:

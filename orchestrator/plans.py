@@ -66,14 +66,16 @@ class Prediction(_Part):
     """What a step will take, in seconds."""
 
     transfer_s: float = 0.0
+    queue_s: float = 0.0
+    """Until the first task starts; 0 where nothing is known, and in plans that are older than this."""
     run_s: float = 0.0
     basis: str = ""
-    """What the run time rests on: history, or a guess."""
+    """What the wait and the run time rest on: history, or a guess."""
 
     @property
     def total_s(self) -> float:
-        """Transfers and run together."""
-        return self.transfer_s + self.run_s
+        """Transfers, queue and run together."""
+        return self.transfer_s + self.queue_s + self.run_s
 
 
 class PlannedStep(_Part):

@@ -18,6 +18,7 @@ from orchestrator.plans import Plan
 from orchestrator.quantities import shown_duration, shown_rate, shown_size
 from orchestrator.reports import listings
 from orchestrator.reports.dag import draw_dag
+from orchestrator.reports.efficiency import RunEfficiency, step_efficiencies
 from orchestrator.reports.measures import SKIPPED, StepMeasure, glyph, horizon, site_numbers, step_measures, tone
 from orchestrator.reports.pictures import Picture, exhibition
 from orchestrator.reports.timeline import draw_timeline
@@ -38,7 +39,12 @@ class _Fact:
 
 
 def render_report(
-    record: RunRecord, plan: Plan, *, pictures: Sequence[Picture] = (), versions: Mapping[str, str] | None = None
+    record: RunRecord,
+    plan: Plan,
+    *,
+    pictures: Sequence[Picture] = (),
+    versions: Mapping[str, str] | None = None,
+    efficiency: RunEfficiency | None = None,
 ) -> str:
     """The report of a run as HTML. Anything may be missing: a run that was only planned has a report too.
 
@@ -47,7 +53,9 @@ def render_report(
         plan: What it carries out.
         pictures: Results to look at; those past the first 24 are left out, and the report says so.
         versions: What ran it: Convoy, Python, schedulers... by name.
+        efficiency: What its tasks asked for and used; without accounts of any site the page says nothing of it.
     """
+    used = efficiency or RunEfficiency(run=record.id, tasks=(), silent={})
     measures = step_measures(record, plan)
     sites = site_numbers(record, plan)
     return _environment().get_template("report.html").render(
@@ -56,6 +64,7 @@ def render_report(
         exhibition=exhibition(pictures), tasks=listings.task_rows(record), transfers=listings.transfer_rows(record),
         inputs=listings.input_rows(plan), outputs=listings.output_rows(record, plan), values=listings.value_rows(plan),
         versions=versions or {}, events=_events(record), longest_s=_longest(measures),
+        efficiencies=step_efficiencies(used), silent=used.silent,
     )  # fmt: skip
 
 
@@ -66,7 +75,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {
         "size": shown_size, "duration": shown_duration, "rate": shown_rate, "tone": tone, "glyph": glyph,
-        "moment": _shown_moment, "iso": _iso,
+        "moment": _shown_moment, "iso": _iso, "share": _shown_share,
     }  # fmt: skip
     return environment
 
@@ -124,3 +133,7 @@ def _iso(seconds: float) -> str:
 
 def _shown_moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _shown_share(value: float) -> str:
+    return f"{100 * value:.0f} %"

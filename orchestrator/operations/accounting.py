@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
+from threading import Thread
 
 from metadata.errors import MiddlewareError
-from metadata.history import AttemptRecord, StepRecord, TaskRecord
+from metadata.history import AttemptRecord, RunRecord, StepRecord, TaskRecord
 from orchestrator.bundles import is_member
 from orchestrator.jobs import NativeId
 from orchestrator.operations.workspace import Workspace
 from orchestrator.ports import CommandRunner, JobUsage, Scheduler, SupportsAccounting, SupportsVersions
 from orchestrator.registry import load, open_runner
+from orchestrator.reports.efficiency import RunEfficiency, TaskEfficiency
+
+__all__ = ["RunEfficiency", "TaskEfficiency", "efficiency", "efficiency_of", "in_seconds", "usage_of"]
 
 _AT_ONCE = 1000
 """Jobs a question: their ids must fit into one command line."""
@@ -49,68 +53,52 @@ def _asked(scheduler: Scheduler, runner: CommandRunner, ids: Sequence[NativeId])
     return {native_id: found[native_id] for native_id in ids if native_id in found}
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskEfficiency:
-    """How well one task's last try used what it asked for. Shares run from 0 to 1; None is not known."""
-
-    step: str
-    position: int
-    label: str
-    site: str
-    native_id: str
-    state: str
-    queue_wait_s: float | None
-    """Seconds between the submission and the start."""
-    elapsed_s: float | None
-    """Seconds that it ran."""
-    time_limit_s: float | None = None
-    time_efficiency: float | None = None
-    """Time used over time asked for."""
-    cpu_cores: int | None = None
-    cpu_efficiency: float | None = None
-    """CPU time used over CPU time held; above 1 when more processes ran than cores were held."""
-    memory: int | None = None
-    """Bytes asked for."""
-    memory_used: int | None = None
-    """Bytes that the largest process held at its highest."""
-    memory_efficiency: float | None = None
-    """Memory used over memory asked for."""
-    counted: bool
-    """True when the site's accounting said all this; False when Convoy's own clock is all there is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunEfficiency:
-    """How well a run's tasks used what they asked for."""
-
-    run: str
-    tasks: tuple[TaskEfficiency, ...]
-    silent: Mapping[str, str]
-    """Sites that could not be asked, and why."""
-
-
 def efficiency(workspace: Workspace, run_id: str) -> RunEfficiency:
     """Requested against used, for each task's last try, by the accounts of the sites where they ran.
 
     A site that keeps no accounts, or does not answer, leaves queue wait and run time as Convoy saw them. Tasks whose
     results were taken over from an earlier run used nothing and are left out. Raises NotFoundError.
     """
-    record = workspace.history.run(run_id)
+    return efficiency_of(workspace, workspace.history.run(run_id))
+
+
+def efficiency_of(workspace: Workspace, record: RunRecord, *, within_s: float | None = None) -> RunEfficiency:
+    """The same of a run that was read already. A site that has not answered `within_s` seconds is silent."""
     rows = list(_tried(record.steps))
     ids: dict[str, list[NativeId]] = defaultdict(list)
     for _, _, attempt in rows:
         ids[attempt.site].append(NativeId(attempt.native_id))
-    usages: dict[tuple[str, str], JobUsage] = {}
-    silent: dict[str, str] = {}
-    for site, some in ids.items():
-        try:
-            usages |= {(site, native_id): usage for native_id, usage in usage_of(workspace, site, some).items()}
-        except MiddlewareError as error:
-            silent[site] = error.message
+    inquiries = [_Inquiry(workspace, site, some) for site, some in ids.items()]
+    deadline = None if within_s is None else time.monotonic() + within_s
+    for inquiry in inquiries:
+        inquiry.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+    answers = {inquiry.site: inquiry.answer for inquiry in inquiries}
+    usages = {site: answer for site, answer in answers.items() if not isinstance(answer, str)}
     tasks = tuple(
-        _efficiency(step, task, attempt, usages.get((attempt.site, attempt.native_id))) for step, task, attempt in rows
+        _efficiency(step, task, attempt, usages.get(attempt.site, {}).get(NativeId(attempt.native_id)))
+        for step, task, attempt in rows
     )
+    silent = {site: answer for site, answer in answers.items() if isinstance(answer, str)}
     return RunEfficiency(run=record.id, tasks=tasks, silent=silent)
+
+
+class _Inquiry(Thread):
+    """A question to one site. A daemon: who has waited enough leaves it behind."""
+
+    def __init__(self, workspace: Workspace, site: str, ids: Sequence[NativeId]) -> None:
+        super().__init__(name=f"accounts of {site}", daemon=True)
+        self.site = site
+        self.answer: Mapping[NativeId, JobUsage] | str = "it did not answer in time"
+        """What it said, or why it is silent."""
+        self._workspace, self._ids = workspace, ids
+        self.start()
+
+    def run(self) -> None:
+        """The answer is there, as soon as the site has given it."""
+        try:
+            self.answer = usage_of(self._workspace, self.site, self._ids)
+        except MiddlewareError as error:
+            self.answer = error.message
 
 
 def _tried(steps: Sequence[StepRecord]) -> Iterator[tuple[StepRecord, TaskRecord, AttemptRecord]]:

@@ -231,6 +231,7 @@ def knowledge(
         task_seconds={
             (step, site): s for (run, step, site), s in catalogue.durations().items() if run == workflow_name
         },
+        queue_waits=catalogue.queue_waits(),
         images=images or {},
         output_bytes={(key[1], output): size for key, row in sizes.items() for output, size in row.items()},
     )

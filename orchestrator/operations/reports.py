@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from metadata.errors import ConflictError, MiddlewareError
 from metadata.history import RunRecord, StepRecord, TaskFile, TaskRecord
 from metadata.records import FileRecord
+from orchestrator.operations.accounting import efficiency_of
 from orchestrator.operations.data import fetch_file
 from orchestrator.operations.workspace import Workspace
 from orchestrator.plans import Plan
@@ -20,6 +21,8 @@ from orchestrator.reports.pictures import Picture
 from orchestrator.version import convoy_version, versions
 from orchestrator.workflows import Output
 
+_PATIENCE_S = 5.0
+"""What jobs used is good to know, but no report waits longer for a site to tell."""
 _LARGEST_BYTES = 20_000_000
 _MEDIA_TYPES = ("image/", "application/json", "text/")
 
@@ -61,7 +64,9 @@ def write_report(workspace: Workspace, run_id: str, *, folder: Path | None = Non
     target.mkdir(parents=True, exist_ok=True)
     shown = _fetched(workspace, record, plan, target / "pictures")
     page = target / "report.html"
-    page.write_text(render_report(record, plan, pictures=shown.pictures, versions=versions()), encoding="utf-8")
+    used = efficiency_of(workspace, record, within_s=_PATIENCE_S)
+    html = render_report(record, plan, pictures=shown.pictures, versions=versions(), efficiency=used)
+    page.write_text(html, encoding="utf-8")
     return Report(
         run=record.id,
         page=page,

@@ -44,8 +44,10 @@ class StepMeasure:
     """From its first task's start to its last one's end; None when nothing ran."""
     transfer_s: float | None
     """While any of its transfers was under way."""
+    queue_s: float | None
+    """From its first task's submission to the first start; None when nothing ran."""
     whole_s: float | None
-    """From the first byte moved, or the first task's start, to the last task's end."""
+    """From the first byte moved, or the first submission, to the last task's end."""
     planned: PlannedStep
 
     @property
@@ -89,14 +91,17 @@ def _measure(
     started = min((attempt.started_at for attempt in begun if attempt.started_at), default=None)
     ended = max((attempt.ended_at or now for attempt in begun), default=None)
     moved = [row for row in transfers if row.step == planned.name]
+    submitted = min((attempt.submitted_at or attempt.created_at for attempt in begun), default=None)
     first = min(
-        [moment for moment in (started, *(row.started_at for row in moved)) if moment is not None], default=None
+        [moment for moment in (submitted, started, *(row.started_at for row in moved)) if moment is not None],
+        default=None,
     )
     return StepMeasure(
         name=planned.name, site=step.site if step else planned.site, program=planned.usecase or "own command",
         state=_state(step, planned), counts=counts, tasks=len(tasks) or planned.tasks,
         retried=sum(len(task.attempts) > 1 for task in tasks), reused=sum(bool(task.reused_from) for task in tasks),
         started_at=started, ended_at=ended, run_s=ended - started if started and ended else None,
+        queue_s=max(0.0, started - submitted) if started and submitted else None,
         transfer_s=_wall_seconds(moved, now), whole_s=ended - first if ended and first else None, planned=planned,
     )  # fmt: skip
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -154,14 +156,22 @@ steps:
     command: ["python3", "-c", {json.dumps(BUSY)}]
     resources: {{memory: 200MiB, time: 5m}}
     attributes: {{slurm.acctg-freq: "task=1"}}
+    bundle: false
     at: agh
 """
 
 
 def test_a_runs_tasks_are_measured_by_what_they_asked_for(clusters: Clusters) -> None:
     """Fifty of 200 MiB, some seconds of a minute, most of one core."""
-    done = clusters.run("run", clusters.write(RUN), "--no-report")
+    done = clusters.run("run", clusters.write(RUN), "--json")
     assert done.returncode == 0, done.stderr
+    page = Path(json.loads(done.stdout)["report"]["page"]).read_text()
+    [table] = re.findall("What each step's tasks asked for(.*?)</table>", page, re.DOTALL)
+    assert 'scope="row">busy</th>' in table
+    assert "of 1 core" in table
+    assert "of 200 MiB" in table
+    assert "of 5m 00s" in table
+    assert "There are no figures" not in page
     answer = clusters.run("show", "--efficiency", "--json")
     assert answer.returncode == 0, answer.stderr
     document = json.loads(answer.stdout)

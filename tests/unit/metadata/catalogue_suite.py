@@ -4,8 +4,9 @@ import json
 import operator
 import re
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count, product
+from itertools import count, product, zip_longest
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from sqlmodel import Session
 from metadata.catalogue import Catalogue, Measurement, NewFile, ReplicaRecord
 from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.policy import ANYWHERE, Policy
+from metadata.records import QueueWait
 from metadata.rows import Attempt, Run, Step, Task
 
 AGH = Policy(sites=frozenset({"agh"}), release=("heatmap",))
@@ -419,12 +421,29 @@ class PastTests:
         _run(engine, "r2", [(20.0, "COMPLETED"), (None, "ACTIVE")])
         assert catalogue.durations() == {("camnet", "extract", "agh"): 20.0}
 
+    def test_a_step_waits_at_a_site_until_its_first_task_starts(self, engine: Engine, catalogue: Catalogue):
+        _run(engine, "r1", [(1.0, "COMPLETED"), (1.0, "FAILED")], waits=[500.0, 40.0])
+        _run(engine, "r2", [(None, "ACTIVE")], waits=[60.0])
+        _run(engine, "r3", [(None, "QUEUED"), (1.0, "COMPLETED")], waits=[None, 100.0])
+        _run(engine, "r4", [(1.0, "COMPLETED")], waits=[None])
+        assert catalogue.queue_waits() == {"agh": QueueWait(seconds=60.0, steps=3)}
+
+    def test_a_start_that_seems_to_lie_before_its_submission_is_no_wait(self, engine: Engine, catalogue: Catalogue):
+        _run(engine, "r1", [(1.0, "COMPLETED")], waits=[-3.0])
+        assert catalogue.queue_waits() == {"agh": QueueWait(seconds=0.0, steps=1)}
+
+    def test_only_the_newest_hundred_steps_tell_how_long_a_queue_is(self, engine: Engine, catalogue: Catalogue):
+        for number in range(160):
+            _run(engine, f"r{number}", [(1.0, "COMPLETED")], waits=[7.0 if number >= 60 else 9000.0])
+        assert catalogue.queue_waits() == {"agh": QueueWait(seconds=7.0, steps=100)}
+
     def test_output_sizes_are_medians_over_tasks(self, engine: Engine, catalogue: Catalogue):
         _run(engine, "r1", [(1.0, "COMPLETED"), (1.0, "COMPLETED"), (1.0, "FAILED")])
         assert catalogue.output_sizes() == {("camnet", "extract"): {"patches": 150.0, "log": 1.0}}
 
     def test_nothing_is_known_of_the_past_at_first(self, catalogue: Catalogue):
         assert (catalogue.measurements(), catalogue.durations(), catalogue.output_sizes()) == ([], {}, {})
+        assert catalogue.queue_waits() == {}
 
 
 MANY_BYTES = 10 << 20
@@ -436,27 +455,35 @@ def _measurement(**fields) -> Measurement:
     return Measurement(**{**known, "seconds": 1.0, "measured_at": 0.0, **fields})
 
 
-def _run(engine: Engine, run_id: str, attempts: list[tuple[float | None, str]]) -> None:
-    """A run of one step, with one task an attempt; the i-th leaves two files of 50 * (i + 1) bytes."""
+def _run(
+    engine: Engine, run_id: str, attempts: list[tuple[float | None, str]], *, waits: Sequence[float | None] = ()
+) -> None:
+    """A run of one step, with one task an attempt; the i-th leaves two files of 50 * (i + 1) bytes.
+
+    `waits` tells how long each was in the queue; None: nobody knows when it was submitted.
+    """
     with Session(engine) as session:
         session.add(Run(id=run_id, name="camnet", state="COMPLETED", plan={}, created_at=0.0))
         session.flush()
         step = Step(run_id=run_id, position=0, name="extract", site="agh")
         session.add(step)
         session.flush()
-        for position, (seconds, state) in enumerate(attempts):
+        for position, ((seconds, state), wait_s) in enumerate(zip_longest(attempts, waits)):
             patch = {"name": "p", "sha256": sha256(1), "size_bytes": 50 * (position + 1), "path": "/p"}
             outputs = {"patches": [patch, patch], "log": [{**patch, "size_bytes": 1}]}
             key = {"run_id": run_id, "state": state}
             task = Task(**key, step_id=step.id, position=position, inputs={}, parameters={}, outputs=outputs)
             session.add(task)
             session.flush()
-            session.add(_attempt(task, seconds, state=state))
+            session.add(_attempt(task, seconds, state=state, wait_s=wait_s))
         session.commit()
 
 
-def _attempt(task: Task, seconds: float | None, *, state: str) -> Attempt:
+def _attempt(task: Task, seconds: float | None, *, state: str, wait_s: float | None) -> Attempt:
     ended = None if seconds is None else 100.0 + seconds
+    submitted = None if wait_s is None else 100.0 - wait_s
+    started = None if state == "QUEUED" else 100.0
     token = f"{task.run_id}.{task.position}"
     named = {"run_id": task.run_id, "task_id": task.id, "number": 1, "token": token, "site": "agh"}
-    return Attempt(**named, directory="/d", state=state, resources={}, created_at=0.0, started_at=100.0, ended_at=ended)
+    times = {"created_at": 0.0, "submitted_at": submitted, "started_at": started, "ended_at": ended}
+    return Attempt(**named, **times, directory="/d", state=state, resources={})

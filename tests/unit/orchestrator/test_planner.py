@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from metadata.errors import PlanningError, PolicyError
 from metadata.policy import Policy
-from metadata.records import Measurement
+from metadata.records import Measurement, QueueWait
 from orchestrator.planner import Knowledge
 from orchestrator.plans import Plan
 from staging.links import LinkHistory
@@ -159,9 +159,42 @@ def test_history_tells_how_long_a_step_takes_and_where_else_it_would_be_quicker(
     """A site without a history is judged by another's, at its own speed."""
     plan = planned(ONE.replace("command", "at: lrz, command"), task_seconds={("look", "agh"): 100.0})
     assert plan.step("look").prediction.run_s == pytest.approx(50.0)
-    assert plan.step("look").prediction.basis == "50 s a task, judged by agh"
+    assert plan.step("look").prediction.basis.startswith("50 s a task, judged by agh;")
     here = planned(task_seconds={("look", "agh"): 100.0, ("look", "lrz"): 1.0}, declared={("agh", "lrz"): 1.0})
-    assert here.step("look").prediction.basis == "1m 40s a task in earlier runs here"
+    assert here.step("look").prediction.basis.startswith("1m 40s a task in earlier runs here;")
+
+
+def test_a_quick_site_with_a_long_queue_loses_against_a_slower_one() -> None:
+    """A hundred seconds at once are sooner over than ten after two minutes; after half a minute they are not."""
+    quick = {("a", "agh"): 10.0, ("a", "lrz"): 100.0}
+    for wait_s, chosen in ((120.0, "lrz"), (30.0, "agh")):
+        waits = {"agh": QueueWait(seconds=wait_s, steps=12)}
+        step = plan_of("steps: {a: {command: x}}", knowledge(SITES, task_seconds=quick, queue_waits=waits)).step("a")
+        assert step.site == chosen
+        assert [row.seconds for row in step.candidates] == [wait_s + 10, 100]
+        assert "waits about" in step.candidates[0].reason
+        assert "no wait in its queue is known" in step.candidates[1].reason
+    assert (step.prediction.queue_s, step.prediction.run_s, step.prediction.total_s) == (30, 10, 40)
+    assert "waits about 30 s in its queue, by 12 earlier steps" in step.prediction.basis
+    assert "waits about 30 s in its queue" in step.reason
+
+
+def test_the_tasks_of_a_scatter_wait_together() -> None:
+    """Ten tasks on four cores: three waves of ten seconds, behind one wait."""
+    waits = {"agh": QueueWait(seconds=60, steps=1)}
+    text = "steps: {a: {command: x, scatter: {n: {range: 10}}}}"
+    known = knowledge({"agh": site()}, task_seconds={("a", "agh"): 10.0}, queue_waits=waits)
+    found = plan_of(text, known).step("a").prediction
+    assert (found.queue_s, found.run_s) == (60, 30)
+    assert found.basis.endswith("by 1 earlier step")
+
+
+def test_the_pace_of_an_idle_scheduler_is_no_reason_to_go_elsewhere() -> None:
+    """Or runs would wander between like sites for the sake of a second."""
+    known = knowledge({"lrz": site(), "agh": site()}, queue_waits={"lrz": QueueWait(seconds=2.0, steps=9)})
+    step = plan_of("steps: {a: {command: x}}", known).step("a")
+    assert (step.site, step.prediction.queue_s) == ("lrz", 0)
+    assert "no wait in its queue, by 9 earlier steps" in step.prediction.basis
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,17 @@ def test_a_saved_plan_reads_back_as_itself(tmp_path: Path) -> None:
     path.write_text(plan.model_dump_json(indent=2))
     assert load_plan(path) == plan
     assert load_plan(path).digest == plan.digest
+
+
+def test_a_plan_from_before_queues_were_known_still_loads(tmp_path: Path) -> None:
+    """It predicted none."""
+    plan = whole_plan()
+    document = plan.model_dump(mode="json")
+    for step in document["steps"]:
+        del step["prediction"]["queue_s"]
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(document))
+    assert load_plan(path) == plan
 
 
 SCALARS = st.one_of(

@@ -10,8 +10,9 @@ from sqlmodel import Session
 
 from metadata.database import open_database
 from metadata.history import History
-from orchestrator.plans import Plan
+from orchestrator.plans import Plan, Prediction
 from orchestrator.report import Picture, render_report
+from orchestrator.reports.efficiency import RunEfficiency, TaskEfficiency
 from tests.unit.history import sample_run
 
 NASTY = "<script>alert(\"x\")</script> & 'quotes' {{ 7 * 7 }}"
@@ -189,6 +190,46 @@ def test_of_too_many_tasks_those_that_were_retried_come_first(engine):
     html = report(engine, sample_run.camnet_run(engine, slides=200))
     rows = re.split(r"<tr>", html[html.index("Every task with its last attempt") :])
     assert "exit code 137" in rows[2]
+
+
+def task_efficiency(position: int, **facts) -> TaskEfficiency:
+    known = {
+        "queue_wait_s": 40.0, "elapsed_s": 60.0, "time_limit_s": 600.0, "time_efficiency": 0.1, "cpu_cores": 4,
+        "cpu_efficiency": 0.25, "memory": 8 * 2**30, "memory_used": 2**30, "memory_efficiency": 0.125, "counted": True,
+    }  # fmt: skip
+    told = {"step": "extract", "label": "", "site": "agh", "native_id": "1", "state": "COMPLETED", **known, **facts}
+    return TaskEfficiency(position=position, **told)
+
+
+def test_what_tasks_used_stands_beside_what_they_asked_for_a_line_for_each_step(engine, page):
+    small, large = task_efficiency(0), task_efficiency(1, cpu_efficiency=0.75, memory_used=6 * 2**30, elapsed_s=300.0)
+    uncounted = task_efficiency(0, step="train", site="hes-so", counted=False)
+    tasks = (small, large, uncounted)
+    words = page(sample_run.camnet_run(engine), efficiency=RunEfficiency(run="r", tasks=tasks, silent={})).words
+    [told] = re.findall("Asked for and used(.*?)As the sites' accounts", words)
+    assert "extract agh 2 40 s  50 % of 4 cores  12 % 6 GiB of 8 GiB  10 % 5m 00s of 10m 00s" in told
+    assert "train" not in told
+
+
+def test_of_runs_without_accounts_nothing_is_told(engine, page):
+    run_id = sample_run.camnet_run(engine)
+    uncounted = RunEfficiency(run=run_id, tasks=(task_efficiency(0, counted=False),), silent={})
+    for found in (None, uncounted):
+        assert "Asked for and used" not in page(run_id, efficiency=found).words
+
+
+def test_a_site_that_does_not_tell_is_named_with_its_reason(engine, page):
+    silent = RunEfficiency(run="r", tasks=(task_efficiency(0, counted=False),), silent={"agh": NASTY})
+    words = page(sample_run.camnet_run(engine), efficiency=silent).words
+    assert f"There are no figures of agh : {NASTY}" in words
+
+
+def test_the_wait_in_the_queue_stands_beside_the_predicted_one(engine, page):
+    plan = sample_run.camnet_plan()
+    waiting = plan.steps[0].model_copy(update={"prediction": Prediction(queue_s=77, run_s=10, basis="history")})
+    record = History(engine).run(sample_run.camnet_run(engine))
+    words = Page(render_report(record, plan.model_copy(update={"steps": (waiting, *plan.steps[1:])}))).words
+    assert re.search(r"extract agh .{0,60}4\.5 s 1m 17s", words)
 
 
 def test_the_same_record_gives_the_same_page(engine):

@@ -76,7 +76,8 @@ def efficiency_view(efficiency: RunEfficiency) -> RenderableType:
         table.add_row(name, Text(row.label), row.site, *times, _share(row.cpu_efficiency), *memory)
     silent = [Text(f"{site} did not tell: {reason}", style="yellow") for site, reason in efficiency.silent.items()]
     if not silent and not all(row.counted for row in efficiency.tasks):
-        silent = [Text("Where only times stand, the site keeps no accounts of what jobs use.", style="dim")]
+        told = "Where only times stand, the site keeps no accounts of what jobs use, or tasks shared a job (bundle)."
+        silent = [Text(told, style="dim")]
     return Group(table, *silent)
 
 

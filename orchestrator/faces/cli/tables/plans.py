@@ -39,9 +39,10 @@ def _steps(plan: Plan) -> Table:
         "tasks",
         "image",
         "transfers",
+        "queue",
         "run",
         "why",
-        right=("tasks", "transfers", "run"),
+        right=("tasks", "transfers", "queue", "run"),
         wrapped=("why",),
     )
     for step in plan.steps:
@@ -55,13 +56,14 @@ def _numbers(step: PlannedStep) -> tuple[RenderableType, ...]:
     prediction = step.prediction
     tasks = NOTHING if step.tasks is None else str(step.tasks)
     image = Text("host", style="dim") if step.runtime == "host" or not step.image else Text(step.image)
-    return tasks, image, _seconds(prediction.transfer_s), _seconds(prediction.run_s)
+    return tasks, image, _seconds(prediction.transfer_s), _seconds(prediction.queue_s), _seconds(prediction.run_s)
 
 
 def _why(step: PlannedStep) -> str:
     if step.skipped:
         return f"skipped: {step.skipped}"
-    return "; ".join(part for part in (step.reason, step.prediction.basis) if part)
+    basis = "" if step.prediction.basis in step.reason else step.prediction.basis
+    return "; ".join(part for part in (step.reason, basis) if part)
 
 
 def _seconds(seconds: float | None) -> RenderableType:
