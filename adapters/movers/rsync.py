@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from adapters.movers._ssh.doors import host_and_path
-from adapters.movers._ssh.errors import failure, gone, is_full
+from adapters.movers._ssh.errors import failure, gone, is_full, no_room
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import Introduction, introduced
 from adapters.movers._ssh.partials import listed, missing_source, prepare
@@ -41,6 +41,9 @@ _ONLY_RSYNC = shell_line(
     "case $SSH_ORIGINAL_COMMAND in *[!A-Za-z0-9\\ ._=-]*) ;; "
     "'rsync --server -s'* | 'rsync --server --sender -s'*) exec $SSH_ORIGINAL_COMMAND ;; esac; exit 126"
 )
+_FILE_TROUBLE = 11
+"""rsync's exit code for trouble with reading or writing a file."""
+_FULL_BYTES = 1 << 20
 # What a crash left is removed first. The input is an archive of links: one program makes them all.
 _LINK = """\
 umask 077
@@ -163,7 +166,17 @@ def _failure(source: Side, destination: Side, files: Sequence[MoveFile], words: 
         return StagingError(f"{source.site}: rsync left out what is no regular file", site=source.site)
     # The first line says what happened, the others who was disappointed by it.
     telling = [line for line in words.splitlines() if line.startswith("rsync: ")]
+    if code == _FILE_TROUBLE and not is_full(words) and _has_no_room(destination, files[0].partial_path):
+        return no_room(destination.site, f"no space left for {files[0].partial_path}")
     return failure(destination.site, telling[0] if telling and not is_full(words) else words, code)
+
+
+def _has_no_room(destination: Side, path: str) -> bool:
+    """Whether the disk is full, as it is when a receiver's last words were lost with its connection."""
+    with contextlib.suppress(MiddlewareError, ValueError, IndexError):
+        answer = destination.run('df -PB1 -- "${1%/*}" | tail -n 1', path)
+        return int(answer.split()[3]) < _FULL_BYTES
+    return False
 
 
 ADAPTER = RsyncMover
