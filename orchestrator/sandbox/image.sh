@@ -71,6 +71,7 @@ CONF
   cat >"$1/etc/ssh/sshd_otp.conf" <<'CONF'
 # A second door with a one-time code, as many centres have: key first, then the code 271828 (see otp-check).
 Port 2222
+PerSourcePenalties no
 PidFile /run/sshd-otp.pid
 UsePAM yes
 PAMServiceName sshd-otp

@@ -75,7 +75,8 @@ prepare() { # $1 site: everything that exists before it boots
   [ -e "$folder/upper/etc/slurm/slurm.conf" ] || configure_slurm "$1" "$folder/upper/etc/slurm"
   mkdir -p "$folder/upper/etc/ssh/sshd_config.d"
   [ -e "$folder/upper/etc/ssh/sshd_config.d/local.conf" ] ||
-    echo "MaxSessions ${MAXSESSIONS:-10}" >"$folder/upper/etc/ssh/sshd_config.d/local.conf"
+    # All clients come from one address, which sshd would shut out after some wrong codes.
+    printf '%s\n' "MaxSessions ${MAXSESSIONS:-10}" "PerSourcePenalties no" >"$folder/upper/etc/ssh/sshd_config.d/local.conf"
   certify "$1"
   install -m 644 "$TB/keys/$1.pem" "$folder/upper/etc/grid-security/hostcert.pem"
   install -m 400 "$TB/keys/$1.key" "$folder/upper/etc/grid-security/hostkey.pem"
