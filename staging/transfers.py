@@ -18,10 +18,12 @@ from metadata.errors import (
     TransientError,
 )
 from metadata.policy import Policy, check_move
+from metadata.records import Measurement
 from staging.locations import Location, partial_path
 from staging.ports import FileDigest, FileStat, MoveFile, Mover, MoveRequest, Progress, Storage
 from staging.routes import Routes, Way
 
+_INSTANT_S = 1e-6
 _SPARE_BYTES = 1 << 20
 """Room that must be left beside the files, for whatever else the site does."""
 _PROBED_BYTES = 1 << 30
@@ -65,6 +67,14 @@ class Trip:
     bytes_moved: int
     seconds: float
     """Until all was verified and had its final name."""
+
+    def measurement(self, source: str, destination: str, *, measured_at: float) -> Measurement:
+        """What the link between two sites is known by; the time is in seconds since the epoch."""
+        return Measurement(
+            source_site=source, destination_site=destination, mover=self.way.mover,
+            direction=str(self.way.direction), streams=self.way.streams, files=self.files,
+            size_bytes=self.bytes_moved, seconds=max(self.seconds, _INSTANT_S), measured_at=measured_at,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from metadata.errors import (
 )
 from metadata.journal import Page
 from metadata.policy import ANYWHERE
-from metadata.records import Measurement, ReplicaRecord
+from metadata.records import ReplicaRecord
 from metadata.tables import TRANSFERS
 from orchestrator.engine.batches import AT_ONCE, Batch, Pair, Queue, importance_of
 from orchestrator.engine.context import Context
@@ -211,11 +211,7 @@ class Stagings:
 
     def _measure(self, pair: Pair, trip: Trip, now: float) -> None:
         if trip.bytes_moved > 0:
-            measurement = Measurement(
-                source_site=pair[0], destination_site=pair[1], mover=trip.way.mover,
-                direction=str(trip.way.direction), streams=trip.way.streams, files=trip.files,
-                size_bytes=trip.bytes_moved, seconds=max(trip.seconds, 1e-6), measured_at=now,
-            )  # fmt: skip
+            measurement = trip.measurement(*pair, measured_at=now)
             self._context.catalogue.add_measurement(measurement)
             self._context.routes.history.note(measurement)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from metadata.errors import MiddlewareError, SiteError
 from metadata.policy import ANYWHERE
-from metadata.records import Measurement
 from orchestrator.operations.workspace import Workspace
 from orchestrator.reports.rates import write_rates
 from orchestrator.settings import HERE
@@ -189,12 +188,7 @@ def _carried(workspace: Workspace, case: Case, stocks: dict[str, _Stock], number
     failed = next((outcome for outcome in delivery.outcomes if isinstance(outcome, MiddlewareError)), None)
     if failed is not None:
         raise failed
-    seconds = sum(trip.seconds for trip in delivery.trips)
-    workspace.catalogue.add_measurement(
-        Measurement(
-            source_site=case.source, destination_site=case.destination, mover=case.way.mover,
-            direction=str(case.way.direction), streams=case.way.streams, files=case.files,
-            size_bytes=case.size_bytes, seconds=max(seconds, 1e-6), measured_at=time.time(),
-        )
-    )  # fmt: skip
-    return seconds
+    for trip in delivery.trips:
+        measurement = trip.measurement(case.source, case.destination, measured_at=time.time())
+        workspace.catalogue.add_measurement(measurement)
+    return sum(trip.seconds for trip in delivery.trips)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from metadata.errors import IntegrityError, MiddlewareError, NotFoundError, SiteUnavailableError, StagingError
 from metadata.policy import Policy
-from metadata.records import Measurement, ReplicaRecord
+from metadata.records import ReplicaRecord
 from orchestrator.operations.workspace import Workspace
 from staging.locations import Location, store_path
 from staging.ports import FileDigest
@@ -176,16 +176,10 @@ class _Round:
         self._workspace.retention.note_uses(uses)
         if arrived:
             order = arrived[0][0]
+            link = order.source.site, order.destination.site
             for trip in trips:
                 if trip.bytes_moved:
-                    self._workspace.catalogue.add_measurement(
-                        Measurement(
-                            source_site=order.source.site, destination_site=order.destination.site,
-                            mover=trip.way.mover, direction=str(trip.way.direction),
-                            size_bytes=trip.bytes_moved, seconds=max(trip.seconds, 1e-6),
-                            streams=trip.way.streams, files=trip.files, measured_at=time.time(),
-                        )
-                    )  # fmt: skip
+                    self._workspace.catalogue.add_measurement(trip.measurement(*link, measured_at=time.time()))
 
 
 def seconds(routes: Routes, source: str, destination: str, size_bytes: int) -> float:
