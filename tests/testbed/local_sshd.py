@@ -10,9 +10,12 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.testbed.fixtures import wait_until
 
@@ -152,6 +155,20 @@ class LocalSshd:
             *self.settings,
         )
         return "\n".join(lines) + "\n"
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[LocalSshd]:
+    """One with new keys; the test is skipped where none can run."""
+    if why_not():
+        pytest.skip(why_not())
+    server = LocalSshd(folder=folder)
+    server.prepare()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> None:

@@ -15,7 +15,7 @@ from metadata.errors import AdapterUnavailableError
 from orchestrator.registry import load, names
 from staging.ports import Credential, Direction, Endpoint, Mover
 from tests.testbed.fixtures import wait_until
-from tests.testbed.local_sshd import LocalSshd, why_not
+from tests.testbed.local_sshd import LocalSshd, running
 
 _ENDS = {
     Direction.LOCAL: ("file", "file"),
@@ -40,13 +40,8 @@ class Way:
 @pytest.fixture(scope="session")
 def mover_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSshd]:
     """One real sshd for the whole suite."""
-    if why_not():
-        pytest.skip(why_not())
-    server = LocalSshd(folder=tmp_path_factory.mktemp("sshd"))
-    server.prepare()
-    server.start()
-    yield server
-    server.stop()
+    with running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

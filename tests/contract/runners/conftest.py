@@ -13,7 +13,7 @@ import pytest
 from adapters.runners.local import LocalRunner
 from adapters.runners.ssh import SshRunner
 from orchestrator.ports import CommandRunner
-from tests.testbed.local_sshd import LocalSshd, why_not
+from tests.testbed.local_sshd import LocalSshd, running
 
 ALICE = 2001
 """Her user number at every site."""
@@ -61,13 +61,8 @@ _PLACES = {"local": _local, "sshd": _sshd, "site": _site}
 @pytest.fixture(scope="session")
 def contract_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSshd]:
     """One real sshd for the whole suite."""
-    if why_not():
-        pytest.skip(why_not())
-    server = LocalSshd(folder=tmp_path_factory.mktemp("sshd"))
-    server.prepare()
-    server.start()
-    yield server
-    server.stop()
+    with running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
 
 
 @pytest.fixture(params=sorted(_PLACES))

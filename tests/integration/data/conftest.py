@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.operations import Workspace
 from orchestrator.settings import find_settings
-from tests.testbed.local_sshd import LocalSshd, why_not
+from tests.testbed.local_sshd import LocalSshd, running
 
 
 @dataclass(kw_only=True)
@@ -47,24 +47,21 @@ class Behind:
 @pytest.fixture
 def behind(tmp_path: Path) -> Iterator[Behind]:
     """A site `far` behind SSH, and `near`, a folder of this machine."""
-    if why_not():
-        pytest.skip(why_not())
-    sshd = LocalSshd(folder=tmp_path / "sshd")
-    sshd.prepare()
-    sshd.start()
-    home, data = tmp_path / "home", sshd.home / "data"
-    home.mkdir()
-    data.mkdir()
-    far = {
-        "workdir": str(sshd.home / "convoy"),
-        "storage": "command",
-        "runner": {"type": "ssh", "options": sshd.options},
-    }
-    far["scheduler"] = "slurm"
-    # JSON is YAML.
-    (home / "sites.yaml").write_text(json.dumps({"sites": {"far": far, "near": {"workdir": str(tmp_path / "near")}}}))
-    yield Behind(home=home, sshd=sshd, data=data)
-    sshd.stop()
+    with running(tmp_path / "sshd") as sshd:
+        home, data = tmp_path / "home", sshd.home / "data"
+        home.mkdir()
+        data.mkdir()
+        far = {
+            "workdir": str(sshd.home / "convoy"),
+            "storage": "command",
+            "runner": {"type": "ssh", "options": sshd.options},
+        }
+        far["scheduler"] = "slurm"
+        # JSON is YAML.
+        (home / "sites.yaml").write_text(
+            json.dumps({"sites": {"far": far, "near": {"workdir": str(tmp_path / "near")}}})
+        )
+        yield Behind(home=home, sshd=sshd, data=data)
 
 
 @pytest.fixture

@@ -90,6 +90,18 @@ class Way:
         pairs = {name: f"{name}.part" for name in names}
         return self.mover.move(self.request(pairs, streams=streams), progress=told.append)
 
+    def check(self, contents: Mapping[str, bytes], *, streams: int) -> None:
+        """Files of these contents arrive whole at their partial paths, and the bytes that are told only grow."""
+        for name, content in contents.items():
+            self.source.write(name, content)
+        told: list[int] = []
+        result = self.move(*contents, told=told, streams=streams)
+        for name, content in contents.items():
+            assert self.destination.path(f"{name}.part").read_bytes() == content
+        assert result.bytes_moved == sum(map(len, contents.values()))
+        assert told == sorted(told)
+        assert told[-1] == result.bytes_moved
+
 
 class Ends:
     """Makes ends, and takes their folders and connections away."""

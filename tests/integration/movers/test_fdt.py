@@ -84,15 +84,7 @@ def test_all_bytes_arrive_under_any_name_and_nothing_is_left_running(way: Way) -
     """Files of the same name in several folders too, which FDT alone would write over each other."""
     contents = {"empty": b"", "new/big": BIG, "other/big": BIG[::-1]}
     contents |= {f"{index}/{name}": f"content {index}".encode() for index, name in enumerate(ODD_NAMES)}
-    for name, content in contents.items():
-        way.source.write(name, content)
-    told: list[int] = []
-    result = way.move(*contents, told=told, streams=3)
-    for name, content in contents.items():
-        assert way.destination.path(f"{name}.part").read_bytes() == content
-    assert result.bytes_moved == sum(map(len, contents.values()))
-    assert told == sorted(told)
-    assert told[-1] == result.bytes_moved
+    way.check(contents, streams=3)
     for end in (way.source, way.destination):
         if end.site:
             assert nothing_runs(end)

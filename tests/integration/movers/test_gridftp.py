@@ -72,15 +72,7 @@ def plain(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> Way:
 def test_all_bytes_arrive_at_the_partial_paths_and_nowhere_else(way: Way) -> None:
     """Empty files too, and folders that were not there."""
     contents = {"empty": b"", "new/odd": b"\0\r\n\xff", "big": BIG}
-    for name, content in contents.items():
-        way.source.write(name, content)
-    told: list[int] = []
-    result = way.move(*contents, told=told, streams=4)
-    for name, content in contents.items():
-        assert way.destination.path(f"{name}.part").read_bytes() == content
-    assert result.bytes_moved == sum(map(len, contents.values()))
-    assert told == sorted(told)
-    assert told[-1] == result.bytes_moved
+    way.check(contents, streams=4)
     assert sorted(os.listdir(way.destination.path(""))) == ["big.part", "empty.part", "new"]
 
 

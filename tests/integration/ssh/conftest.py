@@ -10,7 +10,7 @@ import pytest
 
 from adapters.runners.ssh import Question, SshRunner
 from tests.testbed.fixtures import TestbedSite
-from tests.testbed.local_sshd import LocalSshd, why_not
+from tests.testbed.local_sshd import LocalSshd, running
 
 
 class Person:
@@ -31,13 +31,8 @@ class Person:
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[LocalSshd]:
     """A real sshd with keys of its own."""
-    if why_not():
-        pytest.skip(why_not())
-    server = LocalSshd(folder=tmp_path / "sshd")
-    server.prepare()
-    server.start()
-    yield server
-    server.stop()
+    with running(tmp_path / "sshd") as server:
+        yield server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from adapters.runners.ssh import LoginRefusedError, SshRunner
 from metadata.errors import LoginNeededError, SiteUnavailableError
 from tests.integration.ssh.conftest import Person
-from tests.testbed.local_sshd import LocalSshd, make_key
+from tests.testbed.local_sshd import LocalSshd, make_key, running
 
 CODE, WRONG_CODE = "271828", "314159"
 
@@ -78,26 +78,23 @@ def test_the_ssh_configuration_says_how_to_reach_an_alias(sshd, runner_for, tmp_
 
 @pytest.mark.parametrize("way", ["ProxyJump", "ProxyCommand"])
 def test_a_site_behind_another_host_is_reached(sshd, tmp_path, way):
-    gateway = LocalSshd(folder=tmp_path / "gateway")
-    gateway.prepare()
-    gateway.start()
-    _authorise(gateway, sshd.identity.with_suffix(".pub"))
-    ways = {
-        "ProxyJump": f"ProxyJump {gateway.user}@127.0.0.1:{gateway.port}",
-        "ProxyCommand": "ProxyCommand bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & cat >&3; kill $!'",
-    }
-    both = tmp_path / "known_hosts"
-    both.write_text(sshd.known_hosts.read_text() + gateway.known_hosts.read_text())
-    config = tmp_path / "config"
-    config.write_text(f"Host inner\n  HostName 127.0.0.1\n  Port {sshd.port}\n  {ways[way]}\n")
-    options = {**sshd.options, "host": "inner", "config_file": str(config), "known_hosts": str(both)}
-    runner = SshRunner(site="inner", options=options)
-    try:
-        assert runner.run(("echo", "through")).stdout == "through\n"
-        assert bool(gateway._sessions()) == (way == "ProxyJump")
-    finally:
-        runner.close()
-        gateway.stop()
+    with running(tmp_path / "gateway") as gateway:
+        _authorise(gateway, sshd.identity.with_suffix(".pub"))
+        ways = {
+            "ProxyJump": f"ProxyJump {gateway.user}@127.0.0.1:{gateway.port}",
+            "ProxyCommand": "ProxyCommand bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & cat >&3; kill $!'",
+        }
+        both = tmp_path / "known_hosts"
+        both.write_text(sshd.known_hosts.read_text() + gateway.known_hosts.read_text())
+        config = tmp_path / "config"
+        config.write_text(f"Host inner\n  HostName 127.0.0.1\n  Port {sshd.port}\n  {ways[way]}\n")
+        options = {**sshd.options, "host": "inner", "config_file": str(config), "known_hosts": str(both)}
+        runner = SshRunner(site="inner", options=options)
+        try:
+            assert runner.run(("echo", "through")).stdout == "through\n"
+            assert bool(gateway._sessions()) == (way == "ProxyJump")
+        finally:
+            runner.close()
 
 
 def test_a_proxy_command_that_fails_is_told(sshd, runner_for, tmp_path):
