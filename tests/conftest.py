@@ -19,6 +19,20 @@ pytest_plugins = ["tests.testbed.fixtures"]
 ROOT = Path(__file__).resolve().parent.parent
 
 
+BREAKS_SITES = ("tests/integration/ssh", "tests/integration/slurm", "tests/acceptance/test_random_faults.py")
+"""Who cuts, floods and kills the testbed's psnc and bsc. All others break sites that are of no other folder."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers get whole folders: a folder's tests share what is costly to make, and the sites that they break."""
+    for item in items:
+        path = item.path.relative_to(ROOT)
+        breaks = any(str(path).startswith(room) for room in BREAKS_SITES)
+        alone = path.parts[1] == "acceptance" and len(path.parts) == 3
+        room = "psnc and bsc" if breaks else str(path if alone else path.parent)
+        item.add_marker(pytest.mark.xdist_group(room))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What the tests with random faults are told."""
     parser.addoption("--repetitions", type=int, default=3, help="how many random plans of faults are tried")

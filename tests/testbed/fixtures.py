@@ -23,6 +23,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("sites.sh")
 _UP_TIMEOUT_S = 600.0
+_STARTED = pytest.StashKey[set[str]]()
 
 
 class TestbedUnavailableError(Exception):
@@ -121,11 +122,28 @@ def refuse(reason: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def testbed() -> Iterator[Testbed]:
+def testbed(request: pytest.FixtureRequest) -> Iterator[Testbed]:
     """The sites of this machine; each comes up when a test first asks for it."""
     beds = Testbed(folder=Path(sites("where").strip()))
     yield beds
-    beds.stop()
+    told: dict[str, Any] | None = getattr(request.config, "workeroutput", None)
+    if told is None:
+        beds.stop()
+    else:  # another worker may be in the middle of using them
+        told["started_sites"] = sorted(beds.started)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist has ended; the sites that it started are remembered."""
+    started = node.config.stash.setdefault(_STARTED, set())
+    started.update(getattr(node, "workeroutput", {}).get("started_sites", ()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """When all workers have ended nobody uses their sites any longer."""
+    if started := session.config.stash.get(_STARTED, set()):
+        Testbed(folder=SCRIPT.parent, started=started).stop()
 
 
 def wait_until(condition: Any, *, within_s: float = 60.0, what: str = "the condition") -> None:
