@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,6 +31,10 @@ from orchestrator.ports import Argv, CommandResult
 
 HERE = Path(__file__).parent
 DEADLINE_S = 180.0
+HOUR = timedelta(hours=1)
+OLD = (22, 5)
+"""Of that version and older ones only squeue is asked for JSON."""
+UNKNOWN = NativeId("999999")
 
 
 class Site:
@@ -163,108 +167,117 @@ def record_submissions(recorder: Recorder) -> None:
         result = site.ask(("sbatch", "--parsable", *words, *script))
         if result.exit_code:  # a site that keeps no accounts takes any name for one
             recorder.save(f"refused-{name}", result, reader="parse_submit")
-    conf = site.put(
-        "dead.conf",
-        site.ask(
-            ("sh", "-c", "cat /etc/slurm/slurm.conf; echo; echo SlurmctldPort=6999; echo MessageTimeout=2")
-        ).stdout,
-    )
-    silent = (
-        "sh",
-        "-c",
-        'python3 -c "import socket,time; s=socket.create_server((\\"\\",6999)); time.sleep(9)" & sleep 1; SLURM_CONF=$0 sbatch --parsable --wrap true; c=$?; wait; exit $c',
-        str(conf),
-    )
-    for name, argv in {
-        "unreachable": ("env", f"SLURM_CONF={conf}", "sbatch", "--parsable", "--wrap=true"),
-        "timed-out": silent,
-    }.items():
-        recorder.save(f"refused-{name}", site.ask(argv), reader="parse_submit")
-    dead = recorder.scheduler.status_command([NativeId("1")])
-    sinfo = recorder.scheduler.partitions_command()
-    recorder.save("partitions-unreachable", site.ask(("env", f"SLURM_CONF={conf}", *sinfo)), reader="parse_partitions")
-    recorder.save("status-unreachable", site.ask(("env", f"SLURM_CONF={conf}", *dead)), reader="parse_status")
-    recorder.save("cancel-unreachable", site.ask(("env", f"SLURM_CONF={conf}", "scancel", "1")), reader="parse_cancel")
+    record_silence(recorder)
+
+
+def record_silence(recorder: Recorder) -> None:
+    """No controller at the port, and one that takes the call and says nothing."""
+    site, scheduler = recorder.site, recorder.scheduler
+    settings = "cat /etc/slurm/slurm.conf; echo; echo SlurmctldPort=6999; echo MessageTimeout=2"
+    conf = site.put("dead.conf", site.ask(("sh", "-c", settings)).stdout)
+    deaf = 'import socket,time; s=socket.create_server((\\"\\",6999)); time.sleep(9)'
+    silent = f'python3 -c "{deaf}" & sleep 1; SLURM_CONF=$0 sbatch --parsable --wrap true; c=$?; wait; exit $c'
+    elsewhere = ("env", f"SLURM_CONF={conf}")
+    for name, reader, argv in (
+        ("refused-unreachable", "parse_submit", (*elsewhere, "sbatch", "--parsable", "--wrap=true")),
+        ("refused-timed-out", "parse_submit", ("sh", "-c", silent, str(conf))),
+        ("partitions-unreachable", "parse_partitions", (*elsewhere, *scheduler.partitions_command())),
+        ("status-unreachable", "parse_status", (*elsewhere, *scheduler.status_command([NativeId("1")]))),
+        ("cancel-unreachable", "parse_cancel", (*elsewhere, "scancel", "1")),
+    ):
+        recorder.save(name, site.ask(argv), reader=reader)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """What was submitted to be asked about."""
+
+    named: dict[str, NativeId]
+    array: NativeId
+
+    @property
+    def ids(self) -> list[NativeId]:
+        return [*self.named.values(), self.array]
 
 
 def record_jobs(recorder: Recorder) -> None:
-    site, scheduler = recorder.site, recorder.scheduler
+    jobs = submit_jobs(recorder)
+    recorder.until(
+        lambda states: states.get(f"{jobs.array}_1") == "FAILED" and states.get(jobs.named["cancelled"]) == "RUNNING",
+        jobs.ids,
+    )
+    record_running(recorder, jobs)
+    recorder.until(
+        lambda states: states.get(jobs.named["timeout"]) == "TIMEOUT" and states.get(f"{jobs.array}_6") == "COMPLETED",
+        jobs.ids,
+    )
+    record_ended(recorder, jobs)
+    recorder.site.ask(recorder.scheduler.cancel_command([jobs.named["held"], jobs.named["dependent"]]))
+
+
+def submit_jobs(recorder: Recorder) -> Jobs:
+    """One for each end that a job may come to, and an array whose odd elements fail."""
+    job, submit = recorder.site.job, recorder.submit
     burn = "python3 -c 'import time; x = bytearray(80 << 20); t = time.time()\nwhile time.time() - t < 4: pass'"
+    burning = ResourceSpec(cpu_cores_per_process=2, memory=200 << 20)
     ids = {
-        "ok": recorder.submit(site.job("r.ok.0.1", "echo done"), save_as="submit-accepted"),
-        "exit": recorder.submit(site.job("r.exit.0.1", "exit 3")),
-        "killed": recorder.submit(site.job("r.killed.0.1", "kill -9 $$")),
-        "burn": recorder.submit(
-            site.job("r.burn.0.1", burn, resources=ResourceSpec(cpu_cores_per_process=2, memory=200 << 20))
-        ),
-        "timeout": recorder.submit(site.job("r.timeout.0.1", "sleep 200", limit_s="60")),
-        "cancelled": recorder.submit(site.job("r.cancelled.0.1", "sleep 200")),
-        "waiting": recorder.submit(site.job("r.waiting.0.1", "true", begin="now+1000")),
-        "held": recorder.submit(site.job("r.held.0.1", "true", hold="")),
-        "odd": recorder.submit(site.job("r/odd name|,[x]é\n'\"$(id).1", "echo odd")),
+        "ok": submit(job("r.ok.0.1", "echo done"), save_as="submit-accepted"),
+        "exit": submit(job("r.exit.0.1", "exit 3")),
+        "killed": submit(job("r.killed.0.1", "kill -9 $$")),
+        "burn": submit(job("r.burn.0.1", burn, resources=burning)),
+        "timeout": submit(job("r.timeout.0.1", "sleep 200", limit_s="60")),
+        "cancelled": submit(job("r.cancelled.0.1", "sleep 200")),
+        "waiting": submit(job("r.waiting.0.1", "true", begin="now+1000")),
+        "held": submit(job("r.held.0.1", "true", hold="")),
+        "odd": submit(job("r/odd name|,[x]é\n'\"$(id).1", "echo odd")),
     }
-    ids["dependent"] = recorder.submit(site.job("r.dependent.0.1", "true", dependency=f"afterok:{ids['exit']}"))
-    array = recorder.submit(
-        site.job("r.array", "sleep 2; exit $(($SLURM_ARRAY_TASK_ID % 2))"), count=8, throttle=2, save_as="submit-array"
-    )
-    everything = [*ids.values(), array]
-    recorder.until(
-        lambda states: states.get(f"{array}_1") == "FAILED" and states.get(ids["cancelled"]) == "RUNNING", everything
-    )
-    shapes = {
-        "text": [],
-        "json": ["squeue", "scontrol", "sacct", "accounting"] if scheduler.version > (22, 5) else ["squeue"],
-    }
-    for shape, tools in shapes.items():
+    ids["dependent"] = submit(job("r.dependent.0.1", "true", dependency=f"afterok:{ids['exit']}"))
+    element = job("r.array", "sleep 2; exit $(($SLURM_ARRAY_TASK_ID % 2))")
+    return Jobs(named=ids, array=submit(element, count=8, throttle=2, save_as="submit-array"))
+
+
+def shapes_of(scheduler: SlurmScheduler) -> dict[str, list[str]]:
+    """The programs that are asked for JSON, by the name of the recording."""
+    tools = ["squeue", "scontrol", "sacct", "accounting"] if scheduler.version > OLD else ["squeue"]
+    return {"text": [], "json": tools}
+
+
+def record_running(recorder: Recorder, jobs: Jobs) -> None:
+    site, scheduler = recorder.site, recorder.scheduler
+    for shape, tools in shapes_of(scheduler).items():
         speaking = recorder.speaking(tools)
-        recorder.save(
-            f"status-{shape}", site.ask(speaking.status_command(everything)), reader="parse_status", json_tools=tools
-        )
-        for question in speaking.follow_up_commands([NativeId(f"{array}_3")])[
-            : 2 if shape == "text" or scheduler.version > (22, 5) else 0
-        ]:
-            tool = next(word for word in question if word in {"scontrol", "sacct"})
-            recorder.save(f"{tool}-array-{shape}", site.ask(question), reader="parse_status", json_tools=tools)
-    recorder.save(
-        "search-queue", site.ask(scheduler.search_commands(since=timedelta(hours=1))[0]), reader="parse_search"
-    )
-    recorder.save(
-        "cancel",
-        site.ask(
-            scheduler.cancel_command([ids["cancelled"], ids["waiting"], NativeId(f"{array}_7"), NativeId("999999")])
-        ),
-        reader="parse_cancel",
-    )
-    recorder.save("cancel-ended", site.ask(scheduler.cancel_command([ids["ok"]])), reader="parse_cancel")
-    recorder.until(
-        lambda states: states.get(ids["timeout"]) == "TIMEOUT" and states.get(f"{array}_6") == "COMPLETED", everything
-    )
-    for shape, tools in shapes.items():
+        status = site.ask(speaking.status_command(jobs.ids))
+        recorder.save(f"status-{shape}", status, reader="parse_status", json_tools=tools)
+        questions = speaking.follow_up_commands([NativeId(f"{jobs.array}_3")])
+        for question in questions[: 2 if shape == "text" or scheduler.version > OLD else 0]:
+            name = f"{tool_of(question)}-array-{shape}"
+            recorder.save(name, site.ask(question), reader="parse_status", json_tools=tools)
+    queue, _ = scheduler.search_commands(since=HOUR)
+    recorder.save("search-queue", site.ask(queue), reader="parse_search")
+    some = [jobs.named["cancelled"], jobs.named["waiting"], NativeId(f"{jobs.array}_7"), UNKNOWN]
+    recorder.save("cancel", site.ask(scheduler.cancel_command(some)), reader="parse_cancel")
+    recorder.save("cancel-ended", site.ask(scheduler.cancel_command([jobs.named["ok"]])), reader="parse_cancel")
+
+
+def record_ended(recorder: Recorder, jobs: Jobs) -> None:
+    site, scheduler = recorder.site, recorder.scheduler
+    for shape, tools in shapes_of(scheduler).items():
         speaking = recorder.speaking(tools)
-        recorder.save(
-            f"ended-{shape}", site.ask(speaking.status_command(everything)), reader="parse_status", json_tools=tools
-        )
-        if shape == "text" or scheduler.version > (22, 5):
-            recorder.save(
-                f"ended-sacct-{shape}",
-                site.ask(speaking.follow_up_commands(everything)[-1]),
-                reader="parse_status",
-                json_tools=tools,
-            )
-            recorder.save(
-                f"usage-{shape}",
-                site.ask(speaking.accounting_command(everything)),
-                reader="parse_accounting",
-                json_tools=tools,
-            )
-    recorder.save(
-        "search-ledger", site.ask(scheduler.search_commands(since=timedelta(hours=1))[1]), reader="parse_search"
-    )
-    recorder.save("status-unknown-job", site.ask(scheduler.status_command([NativeId("999999")])), reader="parse_status")
-    for question in scheduler.follow_up_commands([NativeId("999999")]):
-        tool = next(word for word in question if word in {"scontrol", "sacct"})
-        recorder.save(f"{tool}-unknown-job", site.ask(question), reader="parse_status")
-    site.ask(scheduler.cancel_command([ids["held"], ids["dependent"]]))
+        questions = {f"ended-{shape}": ("parse_status", speaking.status_command(jobs.ids))}
+        if shape == "text" or scheduler.version > OLD:
+            questions[f"ended-sacct-{shape}"] = ("parse_status", speaking.follow_up_commands(jobs.ids)[-1])
+            questions[f"usage-{shape}"] = ("parse_accounting", speaking.accounting_command(jobs.ids))
+        for name, (reader, question) in questions.items():
+            recorder.save(name, site.ask(question), reader=reader, json_tools=tools)
+    _, ledger = scheduler.search_commands(since=HOUR)
+    recorder.save("search-ledger", site.ask(ledger), reader="parse_search")
+    recorder.save("status-unknown-job", site.ask(scheduler.status_command([UNKNOWN])), reader="parse_status")
+    for question in scheduler.follow_up_commands([UNKNOWN]):
+        recorder.save(f"{tool_of(question)}-unknown-job", site.ask(question), reader="parse_status")
+
+
+def tool_of(question: Argv) -> str:
+    return next(word for word in question if word in {"scontrol", "sacct"})
 
 
 def record_partitions(recorder: Recorder) -> None:
@@ -275,35 +288,45 @@ def record_partitions(recorder: Recorder) -> None:
 
 def record_with_root(recorder: Recorder, root: Site, user: str) -> None:
     """What takes an administrator: limits, suspension, a lost node, a cluster without accounts."""
-    site, submit = recorder.site, recorder.submit
+    record_limit(recorder, root, user)
+    ids = record_interventions(recorder, root)
+    record_lost_node(recorder, root, ids)
+    recorder.site.ask(recorder.scheduler.cancel_command(list(ids.values())))
+    record_without_accounts(recorder, list(ids.values()))
 
-    def limited(name: str, limit: str, *words: str) -> None:
-        root.ask(("sacctmgr", "-i", "modify", "user", user, "set", limit))
-        recorder.save(
-            f"refused-{name}", site.ask(("sbatch", "--parsable", *words, "--wrap=true")), reader="parse_submit"
-        )
-        root.ask(("sacctmgr", "-i", "modify", "user", user, "set", f"{limit.partition('=')[0]}=-1"))
 
-    limited("full-queue", "MaxSubmitJobs=2", "--array=0-9")
-    ids = {
-        name: submit(site.job(f"r.{name}.0.1", "sleep 120", **words))
-        for name, words in {
-            "suspended": {},
-            "requeued": {"requeue": ""},
-            "held-again": {"requeue": ""},
-            "lost": {"no-requeue": ""},
-            "late": {"begin": "now+3", "deadline": "now+70", "limit_s": "60"},
-        }.items()
+def record_limit(recorder: Recorder, root: Site, user: str) -> None:
+    limit = ("sacctmgr", "-i", "modify", "user", user, "set")
+    root.ask((*limit, "MaxSubmitJobs=2"))
+    refused = recorder.site.ask(("sbatch", "--parsable", "--array=0-9", "--wrap=true"))
+    recorder.save("refused-full-queue", refused, reader="parse_submit")
+    root.ask((*limit, "MaxSubmitJobs=-1"))
+
+
+def record_interventions(recorder: Recorder, root: Site) -> dict[str, NativeId]:
+    words: dict[str, dict[str, str]] = {
+        "suspended": {},
+        "requeued": {"requeue": ""},
+        "held-again": {"requeue": ""},
+        "lost": {"no-requeue": ""},
+        "late": {"begin": "now+3", "deadline": "now+70", "limit_s": "60"},
     }
+    job = recorder.site.job
+    ids = {name: recorder.submit(job(f"r.{name}.0.1", "sleep 120", **more)) for name, more in words.items()}
     everything = list(ids.values())
-    recorder.until(
-        lambda states: all(states.get(ids[n]) == "RUNNING" for n in ("suspended", "requeued", "held-again")), everything
-    )
+    begun = ("suspended", "requeued", "held-again")
+    recorder.until(lambda states: all(states.get(ids[name]) == "RUNNING" for name in begun), everything)
     root.ask(("scontrol", "suspend", ids["suspended"]))
     root.ask(("scontrol", "requeue", ids["requeued"]))
     root.ask(("scontrol", "requeuehold", "State=SpecialExit", ids["held-again"]))
     time.sleep(1)
-    recorder.save("status-administered", site.ask(recorder.scheduler.status_command(everything)), reader="parse_status")
+    status = recorder.site.ask(recorder.scheduler.status_command(everything))
+    recorder.save("status-administered", status, reader="parse_status")
+    return ids
+
+
+def record_lost_node(recorder: Recorder, root: Site, ids: dict[str, NativeId]) -> None:
+    site, everything = recorder.site, list(ids.values())
     node = site.ask(("squeue", "-h", "-j", ids["suspended"], "-o", "%N")).stdout.strip()
     root.ask(("scontrol", "update", f"nodename={node}", "state=down", "reason=recording"))
     time.sleep(1)
@@ -313,22 +336,18 @@ def record_with_root(recorder: Recorder, root: Site, user: str) -> None:
     }.items():
         recorder.save(f"node-down-{name}", site.ask(question), reader="parse_status")
     root.ask(("scontrol", "update", f"nodename={node}", "state=resume"))
-    site.ask(recorder.scheduler.cancel_command(everything))
-    conf = site.put(
-        "no-accounts.conf",
-        site.ask(
-            (
-                "sed",
-                "s/^AccountingStorageType=.*/AccountingStorageType=accounting_storage\\/none/",
-                "/etc/slurm/slurm.conf",
-            )
-        ).stdout,
-    )
+
+
+def record_without_accounts(recorder: Recorder, ids: list[NativeId]) -> None:
+    expression = "s/^AccountingStorageType=.*/AccountingStorageType=accounting_storage\\/none/"
+    text = recorder.site.ask(("sed", expression, "/etc/slurm/slurm.conf")).stdout
+    conf = recorder.site.put("no-accounts.conf", text)
     for reader, question in {
-        "parse_status": recorder.scheduler.follow_up_commands(everything)[-1],
-        "parse_accounting": recorder.scheduler.accounting_command(everything),
+        "parse_status": recorder.scheduler.follow_up_commands(ids)[-1],
+        "parse_accounting": recorder.scheduler.accounting_command(ids),
     }.items():
-        recorder.save(f"no-accounts-{reader}", site.ask(("env", f"SLURM_CONF={conf}", *question)), reader=reader)
+        answer = recorder.site.ask(("env", f"SLURM_CONF={conf}", *question))
+        recorder.save(f"no-accounts-{reader}", answer, reader=reader)
 
 
 def read_again(folder: Path) -> None:
