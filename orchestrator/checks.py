@@ -273,24 +273,32 @@ def _check_launcher(step: Step, place: Place, around: Surroundings) -> Iterator[
 
 
 def _check_command(step: Step, place: Place, around: Surroundings) -> Iterator[Problem]:
-    """The templates of a command, where the step brings its own."""
+    """The templates of a command, where the step brings its own, and of the environment."""
+    known = template_names(step, around.workflow)
     words = [step.command] if isinstance(step.command, str) else step.command or []
-    known = command_names(step, around.workflow)
     for index, word in enumerate(words):
         here = (*place, "command") if isinstance(step.command, str) else (*place, "command", index)
-        for name in names_in(word):
-            if name not in known:
-                yield Problem(place=here, message=f"{{{{{name}}}}} means nothing here{did_you_mean(name, known)}")
-            elif name.startswith("params.") and around.parameters.get(name.removeprefix("params.")) is None:
-                yield Problem(place=here, message=f"{{{{{name}}}}} has no value; give it with --param, or a default")
+        yield from _check_templates(word, here, known, around)
         for name in quoted_names(word) if isinstance(step.command, str) else ():
             yield Problem(
                 place=here, message=f"leave out the quotes around {{{{{name}}}}}: each value is quoted already"
             )
+    if step.usecase:  # whether an input of a layer is given at all is known for each task only
+        known = {name for name in known if not name.startswith("inputs.")}
+    for variable, text in step.environment.items():
+        yield from _check_templates(text, (*place, "environment", variable), known, around)
 
 
-def command_names(step: Step, workflow: Workflow) -> set[str]:
-    """What the templates of a step's own command may name."""
+def _check_templates(text: str, here: Place, known: set[str], around: Surroundings) -> Iterator[Problem]:
+    for name in names_in(text):
+        if name not in known:
+            yield Problem(place=here, message=f"{{{{{name}}}}} means nothing here{did_you_mean(name, known)}")
+        elif name.startswith("params.") and around.parameters.get(name.removeprefix("params.")) is None:
+            yield Problem(place=here, message=f"{{{{{name}}}}} has no value; give it with --param, or a default")
+
+
+def template_names(step: Step, workflow: Workflow) -> set[str]:
+    """What the templates of a step may name."""
     scattered_values = {name for name, source in step.scatter.items() if not _is_file_source(source)}
     files = {*step.inputs, *(set(step.scatter) - scattered_values)}
     names = {f"inputs.{name}" for name in files}

@@ -1,10 +1,11 @@
-"""One task's inputs, command and content key, made from its step's plan. Pure."""
+"""One task's inputs, command, environment and content key, made from its step's plan. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -32,20 +33,41 @@ def _targets(name: str, files: list[FileValue]) -> list[tuple[str, FileValue]]:
     ]
 
 
-def task_argv(
-    step: PlannedStep, *, inputs: Inputs, parameters: Mapping[str, Any], workflow: Mapping[str, Any], position: int
-) -> tuple[str, ...]:
+@dataclass(frozen=True, kw_only=True)
+class TaskValues:
+    """What one task was given, beside its step's plan."""
+
+    inputs: Inputs
+    parameters: Mapping[str, Any]
+    """Of the step, and of the scatter for this task."""
+    workflow: Mapping[str, Any]
+    """The workflow's own parameters."""
+    position: int
+
+
+def task_argv(step: PlannedStep, given: TaskValues) -> tuple[str, ...]:
     """The words of the task's command; files are named by their links in the task's directory."""
-    paths = {
-        name: [target for target, _ in rows] if isinstance(inputs[name], list) else rows[0][0]
-        for name, rows in link_targets(inputs).items()
-    }
     if step.appended_options:
-        return (*_launcher(step), *step.command, *_options(step, paths, parameters))
-    values = _template_values(step, paths, parameters, workflow, position)
+        return (*_launcher(step), *step.command, *_options(step, _paths(given), given.parameters))
+    values = _template_values(step, given)
     if isinstance(step.command, str):
         return ("/bin/sh", "-eu", "-c", str(filled(step.command, values, quoted=True)))
     return tuple(word for template in step.command for word in _words(filled(template, values)))
+
+
+def task_environment(step: PlannedStep, given: TaskValues) -> dict[str, str]:
+    """The step's variables with their templates replaced; several files or values stand in one, between spaces."""
+    if not step.environment:
+        return {}
+    values = _template_values(step, given)
+    return {name: " ".join(_words(filled(text, values))) for name, text in step.environment.items()}
+
+
+def _paths(given: TaskValues) -> dict[str, str | list[str]]:
+    return {
+        name: [target for target, _ in rows] if isinstance(given.inputs[name], list) else rows[0][0]
+        for name, rows in link_targets(given.inputs).items()
+    }
 
 
 def _launcher(step: PlannedStep) -> Iterable[str]:
@@ -79,36 +101,28 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _template_values(
-    step: PlannedStep,
-    paths: Mapping[str, Any],
-    parameters: Mapping[str, Any],
-    workflow: Mapping[str, Any],
-    position: int,
-) -> dict[str, Any]:
+def _template_values(step: PlannedStep, given: TaskValues) -> dict[str, Any]:
     wanted = step.resources
     amounts = {"cpus": wanted.cpus or wanted.processes, "gpus": wanted.gpus, "processes": wanted.processes}
     return (
-        {f"inputs.{name}": path for name, path in paths.items()}
-        | {f"with.{name}": value for name, value in parameters.items()}
+        {f"inputs.{name}": path for name, path in _paths(given).items()}
+        | {f"with.{name}": value for name, value in given.parameters.items()}
         | {f"outputs.{name}": output.path for name, output in step.outputs.items()}
-        | {f"params.{name}": value for name, value in workflow.items()}
+        | {f"params.{name}": value for name, value in given.workflow.items()}
         | {f"resources.{name}": amount for name, amount in amounts.items()}
-        | {"resources.memory": wanted.memory or 0, "task.index": position}
+        | {"resources.memory": wanted.memory or 0, "task.index": given.position}
     )
 
 
-def content_key(
-    step: PlannedStep, *, inputs: Inputs, parameters: Mapping[str, Any], workflow: Mapping[str, Any], position: int
-) -> str:
+def content_key(step: PlannedStep, given: TaskValues) -> str:
     """A hash of all that a task's result depends on: image, command, parameters and input contents."""
     facts = {
         "image": step.image,
         "image_digest": step.image_digest,
-        "command": task_argv(step, inputs=inputs, parameters=parameters, workflow=workflow, position=position),
-        "inputs": {name: _contents(value) for name, value in inputs.items()},
+        "command": task_argv(step, given),
+        "inputs": {name: _contents(value) for name, value in given.inputs.items()},
         "outputs": {name: (output.path, output.type) for name, output in step.outputs.items()},
-        "environment": step.environment,
+        "environment": task_environment(step, given),
         "processes": step.resources.processes,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 from metadata.errors import PlanningError
 from metadata.journal import Page
 from metadata.tables import STEPS, TASKS
-from orchestrator.commands import FileValue, bound_inputs, content_key
+from orchestrator.commands import FileValue, TaskValues, bound_inputs, content_key
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask
 from orchestrator.jobs import JobState
 from orchestrator.plans import PlannedScatter, PlannedStep
@@ -59,10 +59,10 @@ def _task(
     values = {row.name: element[row.name] for row in step.scatter if not row.over_files}
     inputs = bound_inputs(step, available, files)
     parameters = {**step.parameters, **values}
-    key = content_key(step, inputs=inputs, parameters=parameters, workflow=run.plan.parameters, position=position)
+    given = TaskValues(inputs=inputs, parameters=parameters, workflow=run.plan.parameters, position=position)
     return LiveTask(
         id=number, position=position, label=_label(element), state=JobState.NEW, inputs=inputs, parameters=parameters,
-        content_key=key,
+        content_key=content_key(step, given),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from metadata.errors import MiddlewareError, TransientError
 from metadata.journal import Page
 from metadata.tables import ATTEMPTS, TASKS
-from orchestrator.commands import link_targets, task_argv
+from orchestrator.commands import TaskValues, link_targets, task_argv, task_environment
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
 from orchestrator.engine.needs import fail
@@ -174,12 +174,10 @@ class Submissions:
 
     def _spec(self, step: LiveStep, task: LiveTask, attempt: LiveAttempt) -> JobSpec:
         plan, site = step.plan, self._context.sites[step.plan.site]
-        argv = task_argv(
-            plan,
-            inputs=task.inputs,
-            parameters=task.parameters,
-            workflow=self._run.plan.parameters,
-            position=task.position,
+        if attempt.resources is not plan.resources:  # a retry may have asked for more, and its command hears of it
+            plan = plan.model_copy(update={"resources": attempt.resources})
+        given = TaskValues(
+            inputs=task.inputs, parameters=task.parameters, workflow=self._run.plan.parameters, position=task.position
         )
         links = [
             StagedLink(source=PurePosixPath(self._path(file["sha256"], plan.site)), target=PurePosixPath(target))
@@ -189,7 +187,7 @@ class Submissions:
         directory = PurePosixPath(attempt.directory)
         image = self._path(plan.image_file.sha256, plan.site) if plan.image_file else None
         wrapped = site.container.command(
-            argv,
+            task_argv(plan, given),
             image=image,
             directory=directory,
             binds=sorted({link.source.parent for link in links}),
@@ -202,7 +200,7 @@ class Submissions:
             executable=wrapped[0],
             arguments=wrapped[1:],
             directory=directory,
-            environment=site.container.environment({**plan.environment, **told}, image=image),
+            environment=site.container.environment({**task_environment(plan, given), **told}, image=image),
             stdout_path=directory / "stdout.txt",
             stderr_path=directory / "stderr.txt",
             resources=attempt.resources.to_spec(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metadata.errors import PlanningError
-from orchestrator.commands import content_key, task_argv
+from orchestrator.commands import TaskValues, content_key, task_argv
 from orchestrator.plans import Plan
 from orchestrator.workflows import Resources
 from tests.unit.orchestrator.builders import file, knowledge, plan_of, site
@@ -14,6 +14,7 @@ IMAGE = file("tiny.sif", 10**9)
 BOXED = site(container="apptainer")
 HOST = site()
 ONE = "steps: {look: {image: tiny, command: [x], outputs: {o: o}}}"
+NOTHING = TaskValues(inputs={}, parameters={}, workflow={}, position=0)
 LIES = {IMAGE.sha256: frozenset({"here"})}
 
 
@@ -59,9 +60,8 @@ def test_an_image_that_nobody_made_is_refused_with_what_to_do() -> None:
 
 def test_another_image_gives_other_results() -> None:
     """Results are reused by the image's digest."""
-    facts = {"inputs": {}, "parameters": {}, "workflow": {}, "position": 0}
     other = planned(images={"tiny": file("tiny2.sif")}, replicas={file("tiny2.sif").sha256: frozenset({"here"})})
-    assert content_key(planned().step("look"), **facts) != content_key(other.step("look"), **facts)
+    assert content_key(planned().step("look"), NOTHING) != content_key(other.step("look"), NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -83,5 +83,5 @@ def test_several_processes_are_started_by_the_images_own_launcher(
             }
         )
     )
-    argv = task_argv(step, inputs={}, parameters={}, workflow={}, position=0)
+    argv = task_argv(step, NOTHING)
     assert list(argv) == [*words, "x"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.checks import command_names, step_order
+from orchestrator.checks import step_order, template_names
 from orchestrator.workflows import FileType
 from tests.unit.orchestrator.builders import problems_of, workflow_of
 
@@ -24,7 +24,7 @@ steps:
     outputs: {w: w.h5}
     at: lrz
     when: params.epochs > 0
-  greet: {command: [echo, "{{with.who}}"], scatter: {who: [a, b]}}
+  greet: {command: [echo, "{{with.who}}"], scatter: {who: [a, b]}, environment: {WHO: "{{with.who}}"}}
 outputs: {w: train.w}
 """
 
@@ -55,6 +55,7 @@ def test_a_good_workflow_has_no_problems() -> None:
         ('seed: "{{params.epochs}}"', 'seed: "{{params.epoch}}"', 9, "there is no parameter 'epoch'; did you mean epochs?"),
         ('seed: "{{params.epochs}}"', 'seed: "{{inputs.slides}}"', 9, "only workflow parameters"),
         ("{{with.rate}}", "{{with.rat}}", 11, "{{with.rat}} means nothing here; did you mean with.rate?"),
+        ('{WHO: "{{with.who}}"}', '{WHO: "{{with.how}}"}', 17, "{{with.how}} means nothing here; did you mean with.who?"),
         ("at: lrz", "at: lzr", 15, "there is no site 'lzr'; did you mean lrz?"),
         ("at: lrz", "at: {sites: [agh, uva]}", 15, "there is no site 'uva'"),
         ("when: params.epochs > 0", "when: epochs > 0", 16, "'epochs' may not stand in a condition"),
@@ -171,7 +172,7 @@ steps:
 def test_a_command_may_name_files_values_and_resources() -> None:
     """What is scattered over is a file or a value, as its source says."""
     workflow, _ = workflow_of("inputs: {s: x}\nsteps: {a: {command: x, scatter: {f: inputs.s, n: [1]}}}")
-    names = command_names(workflow.steps["a"], workflow)
+    names = template_names(workflow.steps["a"], workflow)
     assert {"inputs.f", "with.n", "task.index", "resources.gpus"} <= names
     assert not {"with.f", "inputs.n"} & names
 

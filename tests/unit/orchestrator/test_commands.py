@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from metadata.errors import PlanningError
-from orchestrator.commands import bound_inputs, content_key, link_targets, task_argv
+from orchestrator.commands import TaskValues, bound_inputs, content_key, link_targets, task_argv, task_environment
 from orchestrator.plans import PlannedStep
 from orchestrator.workflows import Output, Resources
 from tests.unit.orchestrator.builders import file, step_of, value
@@ -21,13 +21,8 @@ def argv(
     step: PlannedStep, inputs: dict[str, Any], parameters: dict[str, Any] | None = None, position: int = 0
 ) -> tuple[str, ...]:
     """The words of a task."""
-    return task_argv(
-        step,
-        inputs=inputs,
-        parameters=step.parameters if parameters is None else parameters,
-        workflow={"p": 5},
-        position=position,
-    )
+    given = step.parameters if parameters is None else parameters
+    return task_argv(step, TaskValues(inputs=inputs, parameters=given, workflow={"p": 5}, position=position))
 
 
 def test_a_use_case_gets_its_inputs_and_parameters_as_options() -> None:
@@ -116,12 +111,24 @@ def test_an_own_command_whose_match_is_missing_is_told() -> None:
         bound(text, {"slide": [], "xml": [value("a.xml")]}, {"slide": value("c.tif")})
 
 
+def test_an_environment_may_name_what_a_command_may() -> None:
+    """Several files in one variable, a number as its digits; what names nothing stays."""
+    variables = (
+        "{SLIDES: '{{inputs.many}}', SEED: '{{with.x}}', ALL: 'p={{params.p}} of {{task.index}}', PLAIN: '$HOME'}"
+    )
+    step = step_of(f"{OWN}    command: x\n    with: {{x: 1}}\n    environment: {variables}", SLIDES)
+    inputs = {"many": [value("a.tif"), value("b.tif")]}
+    given = TaskValues(inputs=inputs, parameters={"x": 1}, workflow={"p": 5}, position=3)
+    assert task_environment(step, given) == {
+        "SLIDES": "in/many/a.tif in/many/b.tif", "SEED": "1", "ALL": "p=5 of 3", "PLAIN": "$HOME",
+    }  # fmt: skip
+
+
 def key(step: PlannedStep, **facts: Any) -> str:
     """The key of a task that reads two files."""
     inputs = facts.pop("inputs", {"many": [value("a.tif"), value("b.tif")]})
-    return content_key(
-        step, **({"inputs": inputs, "parameters": {"x": 1}, "workflow": {"p": 5}, "position": 0} | facts)
-    )
+    values = {"inputs": inputs, "parameters": {"x": 1}, "workflow": {"p": 5}, "position": 0} | facts
+    return content_key(step, TaskValues(**values))
 
 
 STEP = step_of(
@@ -142,6 +149,7 @@ STEP = step_of(
         {"step": {"image": "other.sif"}},
         {"step": {"command": "walk {{inputs.many}} {{with.x}} {{params.p}}"}},
         {"step": {"environment": {"OMP_NUM_THREADS": "1"}}},
+        {"step": {"environment": {"P": "{{params.p}}"}}},
         {"step": {"outputs": {"o": Output(path="else.txt")}}},
         {"step": {"outputs": {"o": Output(path="out.txt", type="file[]")}}},
         {"step": {"resources": Resources(processes=2)}},

@@ -168,6 +168,21 @@ steps:
     assert "memory" in greedy.tasks[0].message
 
 
+def test_a_retry_tells_its_program_what_it_asked_for(home: Home) -> None:
+    """In the command and in the environment."""
+    record = home.run("""
+steps:
+  a:
+    command: '[ $MOST -gt 500000000 ] && echo {{resources.memory}} $MOST > {home}/told'
+    environment: {MOST: "{{resources.memory}}"}
+    resources: {memory: 400MiB}
+    retries: {attempts: 1, grow: {memory: 2}}
+    at: agh
+""")
+    assert [attempt.state for attempt in record.steps[0].tasks[0].attempts] == ["FAILED", "COMPLETED"]
+    assert (home.folder / "told").read_text() == f"{800 << 20} {800 << 20}\n"
+
+
 @pytest.mark.timeout(60)
 def test_a_task_that_needs_what_could_not_be_brought_fails_whenever_it_opens(home: Home) -> None:
     """The run ends, and says why."""
