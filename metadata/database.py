@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from metadata.errors import AdapterUnavailableError, ConflictError, InvalidInputError, SiteUnavailableError
 from metadata.tables import METADATA
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration. A test holds this against the migrations themselves."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

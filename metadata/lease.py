@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 import uuid
 from typing import Self
 
-import psutil
 from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from metadata.errors import EngineBusyError
+from metadata.holders import lives, this_process
 from metadata.tables import LEASES
 
-_LAPSES_AFTER_S = 60.0
-"""An engine on another machine that said nothing for so long is taken for dead."""
-
-HEARTBEAT_S = 10.0
 _PATIENCE_S = 0.5
 
 
@@ -58,19 +52,13 @@ class EngineLease:
         """Takes the lease and returns None, or returns who has it."""
         with self._writer.begin() as connection:
             row = connection.execute(select(LEASES)).mappings().first()
-        if row is not None and _alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
+        if row is not None and lives(dict(row)):
             return dict(row)
         return None if self._take(row["holder"] if row else None) else dict(row or {"pid": "?", "host": "?"})
 
     def _take(self, dead: str | None) -> bool:
         """False when somebody else was quicker: only the very row that was found dead may be replaced."""
-        mine = {
-            "holder": self.holder,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "process_started_at": psutil.Process().create_time(),
-            "heartbeat_at": time.time(),
-        }
+        mine = {"holder": self.holder, **this_process()}
         try:
             with self._writer.begin() as connection:
                 if dead is None:
@@ -85,18 +73,6 @@ def holder_of(engine: Engine) -> dict[str, object] | None:
     """The engine that acts on the database now, if one does."""
     with engine.connect() as connection:
         row = connection.execute(select(LEASES)).mappings().first()
-    if row is None or not _alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
+    if row is None or not lives(dict(row)):
         return None
     return dict(row)
-
-
-def _alive(host: str, pid: int, process_started_at: float, heartbeat_at: float) -> bool:
-    """On this machine the process itself is asked; one elsewhere has to show signs of life."""
-    if host != socket.gethostname():
-        return time.time() - heartbeat_at < _LAPSES_AFTER_S
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - process_started_at) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -268,6 +268,18 @@ class Lease(Row, table=True):
     heartbeat_at: float
 
 
+class Claim(Row, table=True):
+    """Which process writes a file at a site now."""
+
+    __table__ = tables.CLAIMS
+    place: str
+    holder: str
+    host: str
+    pid: int
+    process_started_at: float
+    heartbeat_at: float
+
+
 class Rule(Row, table=True):
     """What shall hold for the copies of some files."""
 

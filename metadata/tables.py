@@ -330,6 +330,17 @@ LEASES = Table(
 )  # fmt: skip
 """Which engine may act on this database; there is one row at most."""
 
+CLAIMS = Table(
+    "claims", METADATA,
+    Column("place", String, primary_key=True, doc="The hash of a site and a path there, which may be no text."),
+    _word("holder", index=True),
+    _word("host"),
+    _number("pid"),
+    _seconds("process_started_at"),
+    _seconds("heartbeat_at"),
+)  # fmt: skip
+"""Which process writes a file at a site now."""
+
 RULES = Table(
     "rules", METADATA,
     _key(),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from metadata.claims import Claim, Claims, place_of
 from metadata.errors import (
     IntegrityError,
     MiddlewareError,
@@ -28,6 +29,8 @@ _SPARE_BYTES = 1 << 20
 """Room that must be left beside the files, for whatever else the site does."""
 _PROBED_BYTES = 1 << 30
 """Batches of this size reserve their room once before a byte moves: no question tells of a quota."""
+_PATIENCE_S = 0.5
+"""Between two looks whether another process has done with a file."""
 _DIVISIONS = 40
 """How often a batch that fails is divided to find the files that it fails for; one of a thousand takes twenty."""
 
@@ -95,10 +98,13 @@ def _unheard(_done: int) -> None:
 class Carrier:
     """Carries out orders between sites whose file systems it was given."""
 
-    def __init__(self, *, storages: Mapping[str, Storage], movers: Mapping[str, Mover], routes: Routes) -> None:
+    def __init__(
+        self, *, storages: Mapping[str, Storage], movers: Mapping[str, Mover], routes: Routes, claims: Claims
+    ) -> None:
         self._storages = storages
         self._movers = movers
         self._routes = routes
+        self._claims = claims
 
     def carry(self, orders: Sequence[Order], *, ways: Sequence[Way] = (), progress: Progress = _unheard) -> Delivery:
         """Every order's content lies at its destination with the right hash, under its final name, or it has its error.
@@ -121,6 +127,7 @@ class Carrier:
             source=self._storages[pair[0]],
             destination=self._storages[pair[1]],
             movers=self._movers,
+            claims=self._claims,
             ways=ways,
             limit_bytes_per_s=self._routes.rules_of(*pair).share_bytes_per_s,
             progress=progress,
@@ -153,6 +160,7 @@ class _Load:
     source: Storage
     destination: Storage
     movers: Mapping[str, Mover]
+    claims: Claims
     ways: Sequence[Way]
     limit_bytes_per_s: float | None
     progress: Progress
@@ -161,6 +169,8 @@ class _Load:
     outcomes: dict[Order, Outcome] = field(default_factory=dict)
     trips: list[Trip] = field(default_factory=list)
     broken: dict[Way, None] = field(default_factory=dict)
+    claim: Claim = field(default_factory=Claim)
+    """What this process alone may write now."""
     present: Mapping[str, FileStat] = field(default_factory=dict)
     """Partial files that lay there when the move began, by path."""
     divisions_left: int = _DIVISIONS
@@ -171,8 +181,25 @@ class _Load:
         return [order for order in self.orders if order not in self.outcomes]
 
     def carry(self) -> None:
-        """Every order has its outcome."""
+        """Every order has its outcome. What another process brings just now is waited for."""
         self._refuse_forbidden()
+        left = self.pending
+        while left:
+            with self.claims.held({_place(order) for order in left}) as self.claim:
+                self.orders = [order for order in left if _place(order) in self.claim.places]
+                self._carry_claimed()
+            left = [order for order in left if _place(order) not in self.claim.places]
+            if left:
+                try:
+                    self.progress(self._settled_bytes())
+                except TransientError as error:
+                    self._fail(left, error)
+                    return
+                time.sleep(_PATIENCE_S)
+
+    def _carry_claimed(self) -> None:
+        """Nobody else writes where these orders go."""
+        claimed = self.pending
         try:
             self._skip_present()
             self._bring()
@@ -180,7 +207,7 @@ class _Load:
             self._fail(self.pending, error)
         except PermanentError as error:
             self._divide(error)
-        self._clean_up()
+        self._clean_up(claimed)
 
     # -- before ------------------------------------------------------------------------------------------------
 
@@ -310,8 +337,7 @@ class _Load:
             return []
         begin = time.monotonic()
         mover = self.movers[way.mover]
-        arrived = [order for order, outcome in self.outcomes.items() if isinstance(outcome, Arrival)]
-        settled = sum(order.content.size_bytes for order in arrived)
+        settled = self._settled_bytes()
         request = MoveRequest(
             source=self.source.endpoint,
             destination=self.destination.endpoint,
@@ -326,7 +352,7 @@ class _Load:
             streams=way.streams,
             limit_bytes_per_s=self.limit_bytes_per_s,
         )
-        result = mover.move(request, progress=lambda done: self.progress(settled + done))
+        result = mover.move(request, progress=lambda done: self._tell(settled + done))
         moved = {order: self._missing_bytes(order) for order in orders}
         if len(orders) == 1:
             moved[orders[0]] = result.bytes_moved
@@ -334,6 +360,19 @@ class _Load:
         seconds = time.monotonic() - begin
         self.trips.append(Trip(way=way, files=len(orders), bytes_moved=result.bytes_moved, seconds=seconds))
         return wrong
+
+    def _tell(self, done: int) -> None:
+        self._check_claim()
+        self.progress(done)
+
+    def _check_claim(self) -> None:
+        """What two processes write at once is not what either of them has hashed."""
+        if self.claim.lost:
+            message = f"{_shown(self.pending)}: this process was silent for so long that another one took over"
+            raise TransferInterruptedError(message)
+
+    def _settled_bytes(self) -> int:
+        return sum(order.content.size_bytes for order, row in self.outcomes.items() if isinstance(row, Arrival))
 
     def _missing_bytes(self, order: Order) -> int:
         facts = self.present.get(_partial(order))
@@ -349,6 +388,7 @@ class _Load:
         digests = {**known, **(self.destination.digests(unknown) if unknown else {})}
         right = [order for order in orders if digests.get(_partial(order)) == order.content]
         if right:
+            self._check_claim()
             self.destination.rename_all([(_partial(order), order.destination.path) for order in right])
             finals = self.destination.stats([order.destination.path for order in right])
             for order in right:
@@ -391,9 +431,9 @@ class _Load:
     def _fail(self, orders: Iterable[Order], error: MiddlewareError) -> None:
         self.outcomes |= dict.fromkeys(orders, error)
 
-    def _clean_up(self) -> None:
+    def _clean_up(self, orders: Iterable[Order]) -> None:
         """What failed for good leaves nothing: half a file would keep its room from others."""
-        failed = [_partial(order) for order, outcome in self.outcomes.items() if isinstance(outcome, PermanentError)]
+        failed = [_partial(order) for order in orders if isinstance(self.outcomes.get(order), PermanentError)]
         if failed:
             with suppress(MiddlewareError):  # the failure itself is what is told
                 self.destination.remove_all(failed)
@@ -401,6 +441,10 @@ class _Load:
 
 def _partial(order: Order) -> str:
     return partial_path(order.destination.path, order.content.sha256)
+
+
+def _place(order: Order) -> str:
+    return place_of(order.destination.site, _partial(order))
 
 
 def _partials(orders: Sequence[Order]) -> set[str]:

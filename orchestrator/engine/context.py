@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Table
 
 from metadata.catalogue import Catalogue
+from metadata.claims import Claims
 from metadata.journal import Journal
 from metadata.tables import ATTEMPTS, STEPS, TASKS, TRANSFERS
 from orchestrator.registry import OpenSite
@@ -30,6 +31,8 @@ class Context:
     movers: Mapping[str, Mover]
     routes: Routes
     """The ways between them."""
+    claims: Claims
+    """Who writes what at the sites just now."""
     webhook: Webhook | None = None
     """Who else is told what ended."""
     numbers: dict[Table, Iterator[int]] = field(default_factory=dict)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import partial
 
 from metadata.errors import MiddlewareError
+from metadata.holders import HEARTBEAT_S
 from metadata.journal import Page
-from metadata.lease import HEARTBEAT_S, EngineLease
+from metadata.lease import EngineLease
 from metadata.tables import RUNS, TASKS
 from orchestrator.engine.batches import Batch
 from orchestrator.engine.completions import Completions

@@ -55,7 +55,9 @@ class Stagings:
         self._wake = wake
         self._queue = Queue(rules=self._rules)
         self._needs = Needs(context, run, self._queue, silences)
-        self._carrier = Carrier(storages=context.storages, movers=context.movers, routes=context.routes)
+        self._carrier = Carrier(
+            storages=context.storages, movers=context.movers, routes=context.routes, claims=context.claims
+        )
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="transfer")
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._stopping = Event()

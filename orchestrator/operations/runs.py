@@ -194,5 +194,6 @@ def _context(workspace: Workspace, plan: Plan) -> Context:
         storages=workspace.storages,
         movers=workspace.movers,
         routes=workspace.routes,
+        claims=workspace.claims,
         webhook=workspace.settings.webhook,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import Engine
 
 from metadata.catalogue import Catalogue
+from metadata.claims import Claims
 from metadata.database import open_database
 from metadata.errors import InvalidInputError, NotFoundError
 from metadata.journal import Journal
@@ -70,6 +71,11 @@ class Workspace:
         return Retention(self.database)
 
     @cached_property
+    def claims(self) -> Claims:
+        """Who writes what at its sites just now."""
+        return Claims(self.database)
+
+    @cached_property
     def site_file(self) -> SiteFile:
         """The sites; one embedded site named `local` where no file says otherwise."""
         if not self.settings.sites_file.exists():
@@ -127,4 +133,4 @@ class Workspace:
     @property
     def carrier(self) -> Carrier:
         """What brings content from one place to another."""
-        return Carrier(storages=self.storages, movers=self.movers, routes=self.routes)
+        return Carrier(storages=self.storages, movers=self.movers, routes=self.routes, claims=self.claims)

@@ -110,7 +110,9 @@ class _Round:
         self._progress = progress
         self._errands = errands
         self._routes = workspace.routes
-        self._carrier = Carrier(storages=workspace.storages, movers=workspace.movers, routes=self._routes)
+        self._carrier = Carrier(
+            storages=workspace.storages, movers=workspace.movers, routes=self._routes, claims=workspace.claims
+        )
         self._total = sum(errand.content.size_bytes for errand in errands)
         self._settled = 0
         self._ranked: dict[tuple[str, str], float] = {}

@@ -29,6 +29,7 @@ from staging.ports import Capabilities, FileDigest, Mover, MoveRequest, MoveResu
 from staging.routes import Routes, capabilities_of
 from staging.transfers import Arrival, Carrier, Delivery, Order
 from tests.contract.storages.small_disk import small_disk
+from tests.unit.staging.claiming import claiming
 
 PosixMover = load("movers", "posix")
 PosixStorage = load("storages", "posix")
@@ -88,9 +89,10 @@ class Scene:
             endpoints={name: storage.endpoint for name, storage in storages.items()},
             movers=capabilities_of(self.movers),
         )
-        return Carrier(storages=storages, movers=self.movers, routes=routes).carry(
-            orders, progress=progress or self.told.append
-        )
+        with claiming(self.folder) as claims:
+            return Carrier(storages=storages, movers=self.movers, routes=routes, claims=claims).carry(
+                orders, progress=progress or self.told.append
+            )
 
     def left(self) -> list[str]:
         """Names of partial files."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from metadata.claims import Claim, Claims, place_of
 from metadata.errors import (
     IntegrityError,
     NoSpaceError,
@@ -27,6 +29,8 @@ from staging.ports import Capabilities, FileDigest, FileStat, Mover, MoveRequest
 from staging.routes import Routes, capabilities_of
 from staging.transfers import Arrival, Carrier, Order
 from tests.contract.storages.small_disk import small_disk
+from tests.testbed.fixtures import wait_until
+from tests.unit.staging.claiming import claiming
 
 CONTENT = os.urandom(1 << 20) * 5
 PosixMover = load("movers", "posix")
@@ -105,8 +109,9 @@ class Ways:
         )
         movers = {"toy": self.mover}
         routes = Routes(endpoints={name: site.endpoint for name, site in sites.items()}, movers=capabilities_of(movers))
-        carrier = Carrier(storages=sites, movers=movers, routes=routes)
-        return carrier.carry_one(order, progress=progress or self.told.append)
+        with claiming(self.folder) as claims:
+            carrier = Carrier(storages=sites, movers=movers, routes=routes, claims=claims)
+            return carrier.carry_one(order, progress=progress or self.told.append)
 
 
 @pytest.fixture
@@ -283,3 +288,44 @@ def test_a_mover_that_fails_for_good_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StagingError, match="the tool is broken"):
         ways.carry()
     assert ways.left() == []
+
+
+def test_what_another_process_brings_is_waited_for_and_not_brought_again(ways: Ways) -> None:
+    """Two that write one file at once would leave what neither of them has hashed."""
+    place = place_of("lrz", str(ways.partial))
+    with claiming(ways.folder) as claims, ThreadPoolExecutor() as threads:
+        with claims.held({place}):
+            second = threads.submit(ways.carry)
+            wait_until(lambda: ways.told, what="the first look")
+            assert ways.left() == []
+            ways.target.parent.mkdir()
+            ways.target.write_bytes(CONTENT)
+        assert second.result(timeout=60).bytes_moved == 0
+
+
+def test_who_waits_for_another_process_can_be_stopped(ways: Ways) -> None:
+    """An engine that ends waits for nobody."""
+
+    def stop(_done: int) -> None:
+        raise TransferInterruptedError("the engine stops")
+
+    with claiming(ways.folder) as claims, claims.held({place_of("lrz", str(ways.partial))}):
+        with pytest.raises(TransferInterruptedError, match="engine stops"):
+            ways.carry(progress=stop)
+
+
+def test_a_transfer_whose_claim_was_taken_away_names_no_file(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process writes there now."""
+    held, claims = Claims.held, []
+
+    @contextlib.contextmanager
+    def noted(self: Claims, places: Collection[str]) -> Iterator[Claim]:
+        with held(self, places) as claim:
+            claims.append(claim)
+            yield claim
+
+    monkeypatch.setattr(Claims, "held", noted)
+    ways.mover = FaultyMover(harm=lambda _: setattr(claims[0], "lost", True))
+    with pytest.raises(TransferInterruptedError, match="another one took over"):
+        ways.carry()
+    assert not ways.target.exists()

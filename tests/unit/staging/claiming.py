@@ -1,0 +1,20 @@
+"""Claims in a database of a test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from metadata.claims import Claims
+from metadata.database import open_database
+
+
+@contextmanager
+def claiming(folder: Path) -> Iterator[Claims]:
+    """The claims of a home in that folder."""
+    database = open_database(f"sqlite:///{folder}/convoy.db")
+    try:
+        yield Claims(database)
+    finally:
+        database.dispose()
