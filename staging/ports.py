@@ -18,6 +18,8 @@ class FileStat:
     size_bytes: int
     modified_ns: int
     inode: int = 0
+    hole_bytes: int = field(default=0, compare=False)
+    """What takes no room of it, as far as that is known. It may change as a disk is written to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,8 @@ class Capabilities:
     """It hashes what it wrote, so that no second reading is needed."""
     limits_rate: bool = False
     """It keeps to `MoveRequest.limit_bytes_per_s`."""
+    keeps_holes: bool = False
+    """Holes of a file neither travel nor take room at the destination."""
     needs: tuple[str, ...] = ()
     """Programs that must be on this machine, as `ssh`; a mover whose programs are missing is not offered."""
 
@@ -219,7 +223,9 @@ class MoveResult:
     """What a mover did."""
 
     bytes_moved: int
-    """Bytes that really travelled: the files' size less what was resumed."""
+    """Bytes that really travelled: the files' size less what was resumed, and less holes that were kept."""
+    hole_bytes: int = 0
+    """Of these holes; the time that was taken tells nothing of a link then."""
     digests: Mapping[str, FileDigest] = field(default_factory=dict)
     """By partial path, as it lies at the destination now; a file that the mover did not hash is absent."""
 

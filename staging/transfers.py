@@ -70,6 +70,13 @@ class Trip:
     bytes_moved: int
     seconds: float
     """Until all was verified and had its final name."""
+    hole_bytes: int = 0
+    """Bytes that were not sent because they are nothing."""
+
+    @property
+    def telling(self) -> bool:
+        """Whether it says something of the link: holes cost time, but go no way."""
+        return self.bytes_moved > 0 and not self.hole_bytes
 
     def measurement(self, source: str, destination: str, *, measured_at: float) -> Measurement:
         """What the link between two sites is known by; the time is in seconds since the epoch."""
@@ -171,6 +178,8 @@ class _Load:
     broken: dict[Way, None] = field(default_factory=dict)
     claim: Claim = field(default_factory=Claim)
     """What this process alone may write now."""
+    holes: dict[Order, int] = field(default_factory=dict)
+    """Bytes of the sources that are holes."""
     present: Mapping[str, FileStat] = field(default_factory=dict)
     """Partial files that lay there when the move began, by path."""
     divisions_left: int = _DIVISIONS
@@ -270,11 +279,13 @@ class _Load:
                 self._fail([order], _gone(order))
             elif found.size_bytes != order.content.size_bytes:
                 self._fail([order], _changed(order))
+            elif found.hole_bytes:
+                self.holes[order] = found.hole_bytes
 
     def _check_room(self) -> None:
         if not self.pending:
             return
-        wanted = sum(self._missing_bytes(order) for order in self.pending)
+        wanted = sum(max(0, self._missing_bytes(order) - self._kept_holes(order)) for order in self.pending)
         free = self.destination.free_bytes(self.pending[0].destination.path)
         if free < wanted + _SPARE_BYTES:
             site = self.destination.endpoint.site
@@ -294,7 +305,7 @@ class _Load:
     def _move_by_best(self) -> None:
         """Each way in turn, until one can."""
         trouble: PermanentError | None = None
-        for way in self.ways:
+        for way in self._ways_for_holes():
             if not self.pending:
                 return
             try:
@@ -319,6 +330,19 @@ class _Load:
                 self._use_partials()
         if self.pending and trouble:
             raise trouble
+
+    def _ways_for_holes(self) -> Sequence[Way]:
+        """Ways that keep holes come first where there is much of them: the others send and write every zero."""
+        holes = sum(self.holes.get(order, 0) for order in self.pending)
+        if 2 * holes < sum(order.content.size_bytes for order in self.pending) or holes < _SPARE_BYTES:
+            return self.ways
+        return sorted(self.ways, key=lambda way: not self.movers[way.mover].capabilities.keeps_holes)
+
+    def _kept_holes(self, order: Order) -> int:
+        """Bytes for which no room is needed, if all goes well."""
+        within = self.source is self.destination
+        kept = within or any(self.movers[way.mover].capabilities.keeps_holes for way in self.ways)
+        return self.holes.get(order, 0) if kept else 0
 
     def _move(self, way: Way) -> None:
         resumed = [order for order in self.pending if _partial(order) in self.present]
@@ -358,7 +382,12 @@ class _Load:
             moved[orders[0]] = result.bytes_moved
         wrong = self._accept(orders, result.digests, moved)
         seconds = time.monotonic() - begin
-        self.trips.append(Trip(way=way, files=len(orders), bytes_moved=result.bytes_moved, seconds=seconds))
+        self.trips.append(
+            Trip(
+                way=way, files=len(orders), bytes_moved=result.bytes_moved, seconds=seconds,
+                hole_bytes=result.hole_bytes,
+            )
+        )  # fmt: skip
         return wrong
 
     def _tell(self, done: int) -> None:

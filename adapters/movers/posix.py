@@ -13,6 +13,7 @@ from metadata.errors import NoSpaceError, NotFoundError, StagingError
 from staging.ports import Capabilities, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
 
 _BLOCK_BYTES = 4 << 20
+_ZEROS = bytes(_BLOCK_BYTES)
 
 
 class PosixMover:
@@ -25,6 +26,7 @@ class PosixMover:
         batches=True,
         verifies=True,
         limits_rate=True,
+        keeps_holes=True,
     )
 
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
@@ -84,11 +86,15 @@ def _copy(source: BinaryIO, target: BinaryIO, progress: Progress, pace: _Pace) -
     source.seek(done)
     moved = 0
     while block := source.read(_BLOCK_BYTES):
-        _write_all(target, block)
+        if block == _ZEROS[: len(block)]:
+            target.seek(len(block), os.SEEK_CUR)  # a hole, or as good as one
+        else:
+            _write_all(target, block)
         digest.update(block)
         moved += len(block)
         progress(done + moved)
         pace.keep(len(block))
+    target.truncate(done + moved)
     if done + moved >= _BLOCK_BYTES:
         # A small file that a power cut harms is found by its size; waiting for the disk would cost it most.
         os.fsync(target.fileno())

@@ -34,7 +34,7 @@ _UNPACK = (
     "import sys; r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); "
     "exec(r.read(int(r.readline() or sys.exit({short}))))"
 )
-_GNU_PACK = 'head -c "$1"; exec tar -cPhf - --format=gnu --hard-dereference --no-recursion --null -T -'
+_GNU_PACK = 'head -c "$1"; exec tar -cPhSf - --format=gnu --hard-dereference --no-recursion --null -T -'
 _GNU_UNPACK = "LC_ALL=C exec tar -xPvf - --quoting-style=escape --no-same-owner --no-same-permissions -m"
 
 
@@ -75,6 +75,7 @@ class TarMover:
         encrypted=True,
         verifies=True,
         limits_rate=True,
+        keeps_holes=True,
         needs=("ssh", "ssh-keygen"),
     )
 
@@ -93,7 +94,7 @@ class TarMover:
                 tally.read(stream)
                 _check(plan, *stream.endings())
         tally.finish()
-        return MoveResult(bytes_moved=tally.moved, digests=tally.digests)
+        return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests)
 
     def _plan(self, request: MoveRequest, source: Side, destination: Side, present: Mapping[str, int]) -> _Plan:
         packs, unpacks = self._has_python(source), self._has_python(destination)
@@ -182,6 +183,8 @@ class _Tally:
     growth: Growth
     digests: dict[str, FileDigest] = field(default_factory=dict)
     moved: int = 0
+    holes: int = 0
+    """What did not travel, being nothing."""
     _lying: int = 0
     _extracted: int = 0
 
@@ -205,15 +208,17 @@ class _Tally:
         """A line of the unpacker; a login shell may have said others."""
         if not line.startswith(self.plan.mark.encode()):
             return
-        _, kind, number, size, *digest = line.decode().split()
-        self._count(kind, int(number), int(size), *digest)
+        _, kind, number, size, *more = line.decode().split()
+        self._count(kind, int(number), int(size), *more)
 
-    def _count(self, kind: str, number: int, size: int, sha256: str = "") -> None:
+    def _count(self, kind: str, number: int, size: int, holes: str = "0", sha256: str = "") -> None:
         arrived = size - self.plan.offsets[number]
         if kind == "whole":
             path = self.plan.files[number].partial_path
             self.digests[path] = FileDigest(size_bytes=size, sha256=sha256)
             self._add(arrived)
+            self.moved -= int(holes)
+            self.holes += int(holes)
         else:
             self.growth.tell(self._lying + arrived)
 

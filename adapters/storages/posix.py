@@ -34,7 +34,8 @@ class PosixStorage:
                 facts = os.stat(path)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-        return FileStat(size_bytes=facts.st_size, modified_ns=facts.st_mtime_ns, inode=facts.st_ino)
+        holes = max(0, facts.st_size - facts.st_blocks * 512)
+        return FileStat(size_bytes=facts.st_size, modified_ns=facts.st_mtime_ns, inode=facts.st_ino, hole_bytes=holes)
 
     def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
         """The facts of many files; one that is not there is absent from the answer."""
@@ -158,15 +159,38 @@ class PosixStorage:
 
 
 def _copy(source: str, target: str) -> None:
-    """All bytes of a file into another; not every pair of file systems lets the kernel do it."""
+    """All of a file into another, holes as holes; not every pair of file systems lets the kernel do it."""
     with open(source, "rb") as read, open(target, "wb") as written:
+        for start, end in _extents(read.fileno()):
+            _copy_range(read.fileno(), written.fileno(), start, end)
+        written.truncate(os.fstat(read.fileno()).st_size)
+
+
+def _extents(file: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of whatever is no hole."""
+    at, size = 0, os.fstat(file).st_size
+    while at < size:
         try:
-            while os.copy_file_range(read.fileno(), written.fileno(), 1 << 30):
-                pass
+            at = os.lseek(file, at, os.SEEK_DATA)
         except OSError as error:
-            if error.errno not in _NO_KERNEL_COPY:
-                raise
-            shutil.copyfileobj(read, written, _BLOCK_BYTES)
+            if error.errno == errno.ENXIO:
+                return
+            yield at, size  # the file system knows nothing of holes
+            return
+        begin, at = at, os.lseek(file, at, os.SEEK_HOLE)
+        yield begin, at
+
+
+def _copy_range(read: int, written: int, at: int, end: int) -> None:
+    """The bytes between two places of one file are at the same places of the other."""
+    try:
+        while at < end and (done := os.copy_file_range(read, written, min(end - at, 1 << 30), at, at)):
+            at += done
+    except OSError as error:
+        if error.errno not in _NO_KERNEL_COPY:
+            raise
+        while at < end and (block := os.pread(read, min(end - at, _BLOCK_BYTES), at)):
+            at += os.pwrite(written, block, at)
 
 
 ADAPTER = PosixStorage

@@ -212,7 +212,7 @@ class Stagings:
             page.event(self._run.id, "transfer.completed", subject([transfer for transfer, _ in done]), told)
 
     def _measure(self, pair: Pair, trip: Trip, now: float) -> None:
-        if trip.bytes_moved > 0:
+        if trip.telling:
             measurement = trip.measurement(*pair, measured_at=now)
             self._context.catalogue.add_measurement(measurement)
             self._context.routes.history.note(measurement)

@@ -22,6 +22,7 @@ BLOCK = 512
 CHUNK = 1 << 20
 SMALL = 1 << 18
 ZEROS = bytes(CHUNK)
+MAP_AT = 386  # where a header of GNU tells what is no hole
 REPORT_S = 0.2
 PIPE_SIZE = 1031  # F_SETPIPE_SZ: fewer and larger turns
 GONE, SHORT, FULL = 41, 42, 43  # exit codes
@@ -64,18 +65,56 @@ def words(path: bytes, error: OSError) -> str:
 # --- Packing
 
 
-def header(name: bytes, size: int, kind: bytes = b"0") -> bytes:
+def header(name: bytes, size: int, kind: bytes = b"0", end: bytes = b"") -> bytes:
     """A member's header; a name that is too long goes before it, in GNU's manner."""
     before = b""
     if len(name) > 100:
         before = header(b"././@LongLink", len(name) + 1, b"L") + padded(name + b"\0")
         name = name[:100]
-    digits = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
-    start = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits + b"00000000000\0"
-    rest = kind + b"\0" * 100 + b"ustar  \0"
+    start = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits(size) + b"00000000000\0"
+    rest = (kind + b"\0" * 100 + b"ustar  \0").ljust(MAP_AT - 156, b"\0") + end
     # The sum of all bytes, its own eight counted as blanks.
     total = sum(start) + 8 * 32 + sum(rest)
     return before + (start + b"%06o\0 " % total + rest).ljust(BLOCK, b"\0")
+
+
+def digits(number: int) -> bytes:
+    """A number of a header: octal, or GNU's binary from 8 GiB on."""
+    return b"%011o\0" % number if number < 8**11 else b"\x80" + number.to_bytes(11, "big")
+
+
+def sparse_header(name: bytes, extents: "list[tuple[int, int]]", size: int) -> bytes:
+    """The header of a file with holes, as GNU tar writes it: a map of what is no hole, in as many blocks as it takes.
+
+    size: the file's, its holes counted. The map ends with an entry at its end, however it ends.
+    """
+    entries = [digits(start) + digits(length) for start, length in [*extents, (size, 0)]]
+    first, rest = entries[:4], entries[4:]
+    end = b"".join(first).ljust(96, b"\0") + bytes([bool(rest)]) + digits(size)
+    blocks = [header(name, sum(length for _, length in extents), b"S", end)]
+    while rest:
+        some, rest = rest[:21], rest[21:]
+        blocks.append((b"".join(some).ljust(504, b"\0") + bytes([bool(rest)])).ljust(BLOCK, b"\0"))
+    return b"".join(blocks)
+
+
+def extents_of(file: int, offset: int, end: int) -> "list[tuple[int, int]]":
+    """(start, length) of what is no hole between two places of a file; starts are counted from the first of them."""
+    found = []  # type: list[tuple[int, int]]
+    at = offset
+    while at < end:
+        try:
+            start = os.lseek(file, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # the file system knows nothing of holes
+                return [(0, end - offset)]
+            break
+        at = min(end, os.lseek(file, start, os.SEEK_HOLE))
+        if found and start - offset - sum(found[-1]) < CHUNK:
+            start = offset + found.pop()[0]
+        if start < at:
+            found.append((start - offset, at - start))
+    return found
 
 
 def padded(content: bytes) -> bytes:
@@ -119,7 +158,11 @@ class Packer:
         except OSError as error:
             raise FailureError(GONE, words(path, error)) from error
         try:
-            size = max(0, os.fstat(file).st_size - offset)
+            facts = os.fstat(file)
+            size = max(0, facts.st_size - offset)
+            if size > SMALL and facts.st_blocks * 512 < facts.st_size - CHUNK:
+                self.add_sparse(name, file, offset, size)
+                return
             self.put(header(name, size))
             if size > SMALL:
                 self.flush()
@@ -134,6 +177,15 @@ class Packer:
             raise FailureError(GONE, words(path, error)) from error
         finally:
             os.close(file)
+
+    def add_sparse(self, name: bytes, file: int, offset: int, size: int) -> None:
+        """A file whose holes do not travel."""
+        extents = extents_of(file, offset, offset + size)
+        self.put(sparse_header(name, extents, size))
+        self.flush()
+        for start, length in extents:
+            self.stream(file, offset + start, length)
+        self.put(b"\0" * (-sum(length for _, length in extents) % BLOCK))
 
     def stream(self, file: int, offset: int, size: int) -> None:
         """A large file's bytes."""
@@ -214,9 +266,9 @@ class Reporter:
         if time.monotonic() - self.told > REPORT_S:
             self.say(b"at", number, b"%d" % size)
 
-    def whole(self, number: bytes, size: int, digest: str) -> None:
-        """A file lies there."""
-        self.say(b"whole", number, b"%d" % size, digest.encode())
+    def whole(self, number: bytes, size: int, holes: int, digest: str) -> None:
+        """A file lies there; so much of it did not travel, being holes."""
+        self.say(b"whole", number, b"%d" % size, b"%d" % holes, digest.encode())
 
 
 class Hasher:
@@ -230,15 +282,15 @@ class Hasher:
         self.free = queue.Queue()  # type: queue.Queue[memoryview]
         for _ in range(4):
             self.free.put(memoryview(bytearray(CHUNK)))
-        self.filled = queue.Queue()  # type: queue.Queue[tuple[memoryview, int] | None]
+        self.filled = queue.Queue()  # type: queue.Queue[tuple[memoryview, memoryview] | None]
         self.thread = threading.Thread(target=self.work)
         self.thread.daemon = True
         self.thread.start()
 
     def work(self) -> None:
         """Until there is no more."""
-        for buffer, size in iter(self.filled.get, None):
-            self.digest.update(buffer[:size])
+        for buffer, content in iter(self.filled.get, None):
+            self.digest.update(content)
             self.free.put(buffer)
 
     def close(self) -> None:
@@ -263,8 +315,8 @@ class Unpacker:
         self.pace.count(size)
         return content
 
-    def members(self) -> "Iterator[tuple[bytes, int]]":
-        """Name and size of each member, whose content must be taken before the next."""
+    def members(self) -> "Iterator[tuple[bytes, int, list[tuple[int, int]]]]":
+        """Name and size of each member and what is no hole of it, which must be taken before the next."""
         long_name = None  # type: bytes | None
         while True:
             block = self.take(BLOCK)
@@ -275,21 +327,34 @@ class Unpacker:
             if kind == b"L":
                 long_name = self.take(size + -size % BLOCK)[:size].rstrip(b"\0")
                 continue
-            if kind not in b"0\0":
+            extents = [(0, size)]
+            if kind == b"S":
+                size, extents = self.map_of(block)
+            elif kind not in b"0\0":
                 raise FailureError(SHORT, "the stream holds something that is no file")
-            yield long_name or block[:100].rstrip(b"\0"), size
+            yield long_name or block[:100].rstrip(b"\0"), size, extents
             long_name = None
 
-    def write(self, number: bytes, path: bytes, offset: int, size: int) -> None:
-        """`size` more bytes of the stream lie in the file, after its first `offset` bytes."""
+    def map_of(self, block: bytes) -> "tuple[int, list[tuple[int, int]]]":
+        """Size of a file with holes, and (start, length) of what is none: as the header says, and blocks behind it."""
+        size = number_of(block[483:495])
+        fields, more = block[MAP_AT : MAP_AT + 96], block[482]
+        while more:
+            block = self.take(BLOCK)
+            fields, more = fields + block[:504], block[504]
+        rows = [(fields[at : at + 12], fields[at + 12 : at + 24]) for at in range(0, len(fields), 24)]
+        return size, [(number_of(start), number_of(length)) for start, length in rows if start.strip(b"\0")]
+
+    def write(self, number: bytes, path: bytes, offset: int, size: int, extents: "list[tuple[int, int]]") -> None:
+        """`size` more bytes lie in the file, after its first `offset` bytes; what is no hole is in the stream."""
         digest = hashlib.sha256()
         flags = os.O_RDWR | os.O_CREAT | (0 if offset else os.O_TRUNC)
         file = os.open(path, flags, 0o666)
         try:
             if offset:
                 begin(file, digest, offset)
-            if size > SMALL:
-                self.stream(number, file, digest, offset, size)
+            if size > SMALL or extents != [(0, size)]:
+                self.stream(number, file, digest, offset, size, extents)
             elif size:
                 content = self.take(size + -size % BLOCK)
                 content = content[:size] if len(content) > size else content
@@ -297,30 +362,48 @@ class Unpacker:
                 digest.update(content)
         finally:
             os.close(file)
-        self.reporter.whole(number, offset + size, digest.hexdigest())
+        holes = size - sum(length for _, length in extents)
+        self.reporter.whole(number, offset + size, holes, digest.hexdigest())
 
-    def stream(self, number: bytes, file: int, digest: "Any", offset: int, size: int) -> None:
+    def stream(
+        self, number: bytes, file: int, digest: "Any", offset: int, size: int, extents: "list[tuple[int, int]]"
+    ) -> None:
         """A large file, whose holes stay holes."""
         hasher = Hasher(digest)
-        end = offset + size
+        at = 0
         try:
-            while offset < end:
-                buffer = hasher.free.get()
-                got = self.source.readinto1(buffer[: min(self.pace.chunk(), end - offset)])
-                if not got:
-                    raise FailureError(SHORT, "the stream ended before its time")
-                hasher.filled.put((buffer, got))
-                if buffer[0] == buffer[got - 1] == 0 and bytes(buffer[:got]) == ZEROS[:got]:
-                    os.lseek(file, got, os.SEEK_CUR)
-                else:
-                    write_all(file, buffer[:got])
-                offset += got
-                self.pace.count(got)
-                self.reporter.large(number, offset)
+            for start, length in [*extents, (size, 0)]:
+                self.skip(number, file, hasher, offset + at, offset + start)
+                self.fill(number, file, hasher, offset + start, offset + start + length)
+                at = start + length
         finally:
             os.ftruncate(file, os.lseek(file, 0, os.SEEK_CUR))
             hasher.close()
-        self.take(-size % BLOCK)
+        self.take(-sum(length for _, length in extents) % BLOCK)
+
+    def skip(self, number: bytes, file: int, hasher: Hasher, at: int, end: int) -> None:
+        """A hole: it is hashed, and that is all."""
+        while at < end:
+            size = min(CHUNK, end - at)
+            hasher.filled.put((hasher.free.get(), memoryview(ZEROS)[:size]))
+            at = os.lseek(file, size, os.SEEK_CUR)
+            self.reporter.large(number, at)
+
+    def fill(self, number: bytes, file: int, hasher: Hasher, at: int, end: int) -> None:
+        """What is no hole, though it may be zeros."""
+        while at < end:
+            buffer = hasher.free.get()
+            got = self.source.readinto1(buffer[: min(self.pace.chunk(), end - at)])
+            if not got:
+                raise FailureError(SHORT, "the stream ended before its time")
+            hasher.filled.put((buffer, buffer[:got]))
+            if buffer[0] == buffer[got - 1] == 0 and bytes(buffer[:got]) == ZEROS[:got]:
+                os.lseek(file, got, os.SEEK_CUR)
+            else:
+                write_all(file, buffer[:got])
+            at += got
+            self.pace.count(got)
+            self.reporter.large(number, at)
 
 
 def begin(file: int, digest: "Any", size: int) -> None:
@@ -349,10 +432,10 @@ def unpack(source: "BinaryIO", out: int, mark: bytes) -> None:
     unpacker = Unpacker(source, pace, reporter)
     targets = {name: (b"%d" % number, path, offset) for number, (name, path, offset) in enumerate(rows)}
     try:
-        for name, size in unpacker.members():
+        for name, size, extents in unpacker.members():
             number, path, offset = targets.pop(name)
             try:
-                unpacker.write(number, path, offset, size)
+                unpacker.write(number, path, offset, size, extents)
             except OSError as error:
                 raise FailureError(FULL, words(path, error)) from error
     finally:

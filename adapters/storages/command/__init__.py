@@ -51,8 +51,11 @@ class CommandStorage:
                 if not any(word in line for word in _ABSENT):
                     raise SiteError(f"{self._site}: {line}", site=self._site)
             for row in _rows(answer):
-                size, modified, inode, path = row.split(" ", 3)
-                found[path] = FileStat(size_bytes=int(size), modified_ns=_nanoseconds(modified), inode=int(inode))
+                size, blocks, block_bytes, modified, inode, path = row.split(" ", 5)
+                found[path] = FileStat(
+                    size_bytes=int(size), modified_ns=_nanoseconds(modified), inode=int(inode),
+                    hole_bytes=max(0, int(size) - int(blocks) * int(block_bytes)),
+                )  # fmt: skip
         return found
 
     def digest(self, path: str) -> FileDigest:

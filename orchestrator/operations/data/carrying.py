@@ -180,7 +180,7 @@ class _Round:
             order = arrived[0][0]
             link = order.source.site, order.destination.site
             for trip in trips:
-                if trip.bytes_moved:
+                if trip.telling:
                     self._workspace.catalogue.add_measurement(trip.measurement(*link, measured_at=time.time()))
 
 

@@ -298,7 +298,7 @@ def test_what_another_process_brings_is_waited_for_and_not_brought_again(ways: W
             second = threads.submit(ways.carry)
             wait_until(lambda: ways.told, what="the first look")
             assert ways.left() == []
-            ways.target.parent.mkdir()
+            ways.target.parent.mkdir(parents=True)
             ways.target.write_bytes(CONTENT)
         assert second.result(timeout=60).bytes_moved == 0
 
@@ -309,9 +309,13 @@ def test_who_waits_for_another_process_can_be_stopped(ways: Ways) -> None:
     def stop(_done: int) -> None:
         raise TransferInterruptedError("the engine stops")
 
-    with claiming(ways.folder) as claims, claims.held({place_of("lrz", str(ways.partial))}):
-        with pytest.raises(TransferInterruptedError, match="engine stops"):
-            ways.carry(progress=stop)
+    place = place_of("lrz", str(ways.partial))
+    with (
+        claiming(ways.folder) as claims,
+        claims.held({place}),
+        pytest.raises(TransferInterruptedError, match="engine stops"),
+    ):
+        ways.carry(progress=stop)
 
 
 def test_a_transfer_whose_claim_was_taken_away_names_no_file(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
