@@ -1,0 +1,148 @@
+"""Sources that change while they are copied, bytes that flip at the destination, and disks that fill up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.acceptance.transfer_faults.conftest import (
+    MIB,
+    OVERHEAD,
+    Answer,
+    Home,
+    Place,
+    World,
+    ended,
+    sha256_of,
+    wait_for_bytes,
+)
+
+MOVERS = ("tar", "rsync", "gridftp")
+SIZE = 40 * MIB
+COPY = ("data", "cp", "scan", "west:")
+STAGING = 8
+"""The exit code of data that did not arrive."""
+
+REWRITTEN = "head -c {size} /dev/urandom | dd of={path} bs=1M conv=notrunc iflag=fullblock status=none"
+LONGER = "head -c 1000 /dev/urandom >>{path}"
+SHORTER = "truncate -s 1000 {path}"
+
+
+@pytest.fixture
+def homes(world: World) -> dict[str, Home]:
+    """One for each mover, with a file at east, and a cable that takes a second for it."""
+    made = {mover: world.home(mover) for mover in MOVERS}
+    for home in made.values():
+        home.done("data", "add", "scan", "--site", "east", home.places["east"].make("one", SIZE))
+    world.link(rate="200mbit")
+    return made
+
+
+def check_refused(home: Home, answer: Answer, *words: str) -> None:
+    """A clear error, and nothing at west: neither for the catalogue nor on the disk."""
+    said = f"{answer.stdout}\n{answer.stderr}"
+    assert answer.returncode == STAGING, said
+    for word in words:
+        assert word in said
+    assert "Traceback" not in said
+    west = home.places["west"]
+    assert home.check_registered(at="west") == 0
+    assert west.partials == []
+    assert not [path for path in west.path(west.workdir).rglob("data/*") if path.is_file()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [REWRITTEN, LONGER, SHORTER], ids=["rewritten in place", "longer", "shorter"])
+def test_a_source_that_changes_while_it_is_copied_is_told(homes: dict[str, Home], change: str) -> None:
+    """What the catalogue promises is not what would arrive."""
+    running = {mover: home.start(*COPY) for mover, home in homes.items()}
+    for mover, process in running.items():
+        wait_for_bytes(homes[mover].places["west"], SIZE // 8, process)
+        east = homes[mover].places["east"]
+        east.site.execute("/bin/sh", "-c", change.format(size=SIZE, path=f"{east.data}/one"))
+    for mover, process in running.items():
+        answer = ended(process)
+        if change == LONGER and not answer.returncode:  # its beginning is what was registered, and all of that arrived
+            assert homes[mover].check_registered(at="west") == 1
+        else:
+            check_refused(homes[mover], answer, "changed", "convoy data add")
+
+
+@pytest.mark.slow
+def test_a_byte_that_flips_in_what_a_cut_left_is_found_and_mended(homes: dict[str, Home]) -> None:
+    """The next try goes on with it, and finds that it is no beginning of the file: it is brought anew."""
+    for home in homes.values():
+        west = home.places["west"]
+        process = home.start(*COPY)
+        wait_for_bytes(west, SIZE // 4, process)
+        process.kill()
+        process.communicate()
+        [partial] = west.partials
+        flip(partial)
+        home.done_in_the_end(*COPY)
+        assert home.check_registered(at="west") == 1
+        assert west.partials == []
+
+
+def flip(path: object) -> None:
+    """One bit of a file's first bytes is another."""
+    with open(str(path), "r+b") as file:
+        file.seek(1000)
+        byte = file.read(1)
+        file.seek(1000)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_a_byte_that_flips_in_a_copy_is_found_and_mended(world: World) -> None:
+    """By reading it again, and by bringing it again; the file's time is as it was."""
+    home = world.home()
+    home.done("data", "add", "scan", "--site", "east", home.places["east"].make("one", SIZE))
+    home.done(*COPY)
+    [copy] = [home.places["west"].path(path) for site, path, *_ in home.replicas() if site == "west"]
+    sha256 = sha256_of(copy)
+    flip(copy)
+    answer = home.run("data", "verify", "scan")
+    assert answer.returncode == 1
+    assert "is expected" in answer.stdout
+    before = world.west.received_bytes
+    home.done("data", "verify", "scan", "--repair")
+    assert sha256_of(copy) == sha256
+    assert home.check_registered() == 2
+    assert world.west.received_bytes - before <= SIZE * OVERHEAD + MIB
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_is_told_and_filled_no_further(homes: dict[str, Home]) -> None:
+    """Somebody else writes there, too. When there is room again the same command does it."""
+    for home in homes.values():
+        with small_disk(home.places["west"], size_bytes=SIZE + 8 * MIB) as disk:
+            process = home.start(*COPY)
+            wait_for_bytes(home.places["west"], SIZE // 8, process)
+            home.places["west"].site.execute("fallocate", "-l", str(SIZE // 2 + 8 * MIB), f"{disk}/somebody")
+            check_refused(home, ended(process), "room left", "free some space", "west")
+            home.places["west"].site.execute("rm", f"{disk}/somebody")
+            home.done(*COPY)
+            assert home.check_registered(at="west") == 1
+
+
+def test_a_disk_that_is_too_small_is_told_before_a_byte_travels(world: World) -> None:
+    """With what is needed and what is free."""
+    home = world.home()
+    home.done("data", "add", "scan", "--site", "east", home.places["east"].make("one", SIZE))
+    with small_disk(home.places["west"], size_bytes=SIZE // 2):
+        before = world.west.received_bytes
+        check_refused(home, home.run(*COPY), f"needs {SIZE} bytes", "are free", "free some space")
+        assert world.west.received_bytes - before <= MIB
+
+
+@contextmanager
+def small_disk(place: Place, *, size_bytes: int) -> Iterator[str]:
+    """Convoy's folder at a site is a file system of its own."""
+    mount = f"mount -t tmpfs -o size={size_bytes},uid=2001 tmpfs {place.workdir}"
+    place.site.execute("/bin/sh", "-c", mount)
+    try:
+        yield place.workdir
+    finally:
+        place.site.execute("umount", "-l", place.workdir)

@@ -1,0 +1,162 @@
+"""Files whose names, shapes or numbers are out of the ordinary."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.transfer_faults.conftest import MIB, Place, World
+
+GIB = 1 << 30
+ODD_NAMES = [
+    "a b", " begins and ends ", "it's", 'say "x"', "line\nline", "$(touch oops)", "`id`", "-n", "--help", "a\\b", "*",
+    "é ü 漢", "tab\there", ";reboot", "%41", "#", "~", "&", "\x01\x7f", "n" * 250,
+]  # fmt: skip
+NOT_UTF8 = [b"fran\xe7ais", b"\xff\xfe", b"a\xe9/b\xe8"]
+
+
+@pytest.mark.parametrize("mover", ["tar", "rsync", "gridftp", "scp"])
+def test_names_of_any_kind_arrive_each_with_its_own_bytes(world: World, mover: str) -> None:
+    """From a folder of one's own at one site to one at the other, under the same names."""
+    home = world.home(mover)
+    east, west = home.places["east"], home.places["west"]
+    names = [os.fsencode(name) for name in ODD_NAMES]
+    write_tree(east, {name: b"content of " + name for name in names})
+    home.done("data", "add", "odd", "--site", "east", east.data)
+    home.done("data", "cp", "odd", f"site://west{west.data}/copy/")
+    copies = {name: content_of(west, b"copy/" + name) for name in names}
+    assert copies == {name: b"content of " + name for name in names}
+    assert home.check_registered(at="west") == len(names)
+    assert west.partials == []
+    assert not list(west.path("/home/alice").glob("oops"))
+
+
+@pytest.mark.parametrize("mover", ["tar", "rsync", "gridftp", "scp"])
+def test_names_that_are_no_utf8_arrive_or_are_told(world: World, mover: str) -> None:
+    """Old disks are full of them."""
+    home = world.home(mover)
+    east, west = home.places["east"], home.places["west"]
+    write_tree(east, {name: b"content of " + name for name in NOT_UTF8})
+    home.done("data", "add", "odd", "--site", "east", east.data)
+    home.done("data", "cp", "odd", f"site://west{west.data}/copy/")
+    assert {name: content_of(west, b"copy/" + name) for name in NOT_UTF8} == {
+        name: b"content of " + name for name in NOT_UTF8
+    }
+    assert home.check_registered(at="west") == len(NOT_UTF8)
+
+
+def write_tree(place: Place, contents: dict[bytes, bytes]) -> None:
+    """Files of alice's below her folder, by their names as bytes."""
+    for name, content in contents.items():
+        path = os.fsencode(place.path(place.data)) + b"/" + name
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(os.fsdecode(path)).write_bytes(content)
+    place.site.execute("chown", "-R", "alice", place.data)
+
+
+def content_of(place: Place, name: bytes) -> bytes:
+    """Of a file below alice's folder."""
+    return Path(os.fsdecode(os.fsencode(place.path(place.data)) + b"/" + name)).read_bytes()
+
+
+def test_symlinks_that_go_in_circles_trap_nobody(world: World) -> None:
+    """What they lead to is taken once; what leads nowhere is left out."""
+    home = world.home()
+    folder = home.folder / "scans"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "real").write_bytes(b"real")
+    links = {
+        "self": "self",
+        "a": "b",
+        "b": "a",
+        "deep/up": "..",
+        "deep/root": str(folder),
+        "file": "real",
+        "gone": "no",
+    }
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    home.done("data", "put", folder, "scans", "--site", "west", timeout_s=60)
+    listed = home.done("data", "ls", "-l", "scans").stdout
+    assert "real" in listed
+    assert home.check_registered(at="west") == 1
+
+
+def test_empty_files_and_files_with_holes_arrive(world: World) -> None:
+    """One is nothing at all, the other mostly."""
+    home = world.home()
+    folder = home.folder / "scans"
+    folder.mkdir()
+    (folder / "empty").touch()
+    (folder / "full").write_bytes(os.urandom(MIB))
+    holes(folder / "sparse", 512 * MIB)
+    before = world.west.received_bytes
+    home.done("data", "put", folder, "scans", "--site", "west")
+    assert world.west.received_bytes - before < 16 * MIB
+    assert home.check_registered(at="west") == 3
+    sizes = {path: home.places["west"].path(path) for site, path, *_ in home.replicas() if site == "west"}
+    assert sum(path.stat().st_blocks * 512 for path in sizes.values()) < 16 * MIB
+
+
+def holes(path: Path, size_bytes: int) -> None:
+    """A file of holes with some bytes at its beginning, in its middle and at its end."""
+    with path.open("wb") as file:
+        for at in (0, size_bytes // 2 + 12345, size_bytes - 1000):
+            file.seek(at)
+            file.write(os.urandom(1000))
+
+
+@pytest.mark.slow
+def test_fifty_thousand_tiny_files(world: World) -> None:
+    """Each with its own content, from this machine to a site."""
+    count = 50_000
+    home = world.home()
+    folder = home.folder / "tiny"
+    for number in range(count):
+        path = folder / f"{number % 100:02}" / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"content of {number}\n")
+    home.done("data", "put", folder, "tiny", "--site", "west")
+    rows = [row for row in home.replicas() if row[0] == "west"]
+    assert len(rows) == count
+    assert home.check_registered(at="west") == count
+    assert home.places["west"].partials == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_file_of_twenty_gib_that_is_nearly_all_holes(world: World) -> None:
+    """It stays as sparse as it was, and what is nothing does not travel."""
+    size = 20 * GIB
+    home = world.home()
+    east, west = home.places["east"], home.places["west"]
+    holes(east.path(f"{east.data}/image"), size)
+    east.site.execute("chown", "alice", f"{east.data}/image")
+    before = world.west.received_bytes
+    home.done("data", "add", "image", "--site", "east", f"{east.data}/image")
+    home.done("data", "cp", "image", "west:")
+    assert world.west.received_bytes - before < 16 * MIB
+    [copy] = [west.path(path) for site, path, *_ in home.replicas() if site == "west"]
+    assert copy.stat().st_size == size
+    assert copy.stat().st_blocks * 512 < 16 * MIB
+    assert parts_of(copy) == parts_of(east.path(f"{east.data}/image"))
+    assert west.partials == []
+
+
+def parts_of(path: Path) -> list[tuple[int, bytes]]:
+    """What is no hole of a file, its zeros left out."""
+    found, at = [], 0
+    with path.open("rb") as file:
+        while True:
+            try:
+                at = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                return found
+            end = os.lseek(file.fileno(), at, os.SEEK_HOLE)
+            content = os.pread(file.fileno(), end - at, at)
+            begin = len(content) - len(content.lstrip(b"\0"))
+            if content.strip(b"\0"):
+                found.append((at + begin, content.strip(b"\0")))
+            at = end
