@@ -51,8 +51,13 @@ def _row(file: NewFile, *, dataset_id: int, created_at: float) -> dict[str, Any]
 
 def check_path(path: str) -> None:
     """Returns when a file of a dataset may be called so. Raises InvalidInputError."""
-    if {"", ".", ".."} & set(path.split("/")) or _UNUSABLE.search(path):
+    if {"", ".", ".."} & set(path.split("/")):
         raise InvalidInputError(f"{path!r} cannot name a file of a dataset; write a relative path without '..'")
+    if _UNUSABLE.search(path):
+        raise InvalidInputError(
+            f"{path!r} cannot name a file of a dataset: it has line breaks or other control characters, or bytes that "
+            "are no UTF-8; rename the file, or pack its folder into an archive and add that"
+        )
 
 
 def _check(file: NewFile) -> None:

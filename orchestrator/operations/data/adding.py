@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metadata.errors import InvalidInputError
+from metadata.files import check_path
 from metadata.policy import Policy
 from metadata.records import AttributeValue, DatasetRecord, NewFile
 from orchestrator.operations.data.carrying import FileProgress
@@ -75,9 +76,11 @@ def digested(
 ) -> list[NewFile]:
     """The files, by (name, path), as the catalogue takes them; their copies are noted.
 
-    A file that is known and looks as it did is not read again. Raises NotFoundError, or IntegrityError for one that
-    changes as it is read.
+    A file that is known and looks as it did is not read again. Raises InvalidInputError for a name that the catalogue
+    cannot hold, NotFoundError, or IntegrityError for a file that changes as it is read.
     """
+    for name, _ in found:
+        check_path(name)
     storage_of(workspace, site)
     names = {path: name for name, path in found}
     told = (lambda path, done, total: progress(names[path], done, total)) if progress else unheard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from tests.testbed.fixtures import Testbed, TestbedSite, wait_until
 
 Answer = subprocess.CompletedProcess[str]
 
+SIDES = ("east", "west")
+NAMES = os.environ.get("CONVOY_TRANSFER_FAULT_SITES", "tfe,tfw").split(",")
+"""Sites that no other folder of tests uses: their cables are cut, filled and counted here."""
 MIB = 1 << 20
 AGAIN_BYTES = 64 * MIB
 """What a fault may cost: so much is sent again, or one file."""
@@ -49,6 +53,11 @@ class Place:
         path = f"{self.data}/{name}"
         self.site.execute("/bin/sh", "-c", f"head -c {size_bytes} /dev/urandom >{path} && chown alice {path}")
         return path
+
+    @property
+    def address(self) -> str:
+        """Of the testbed's network."""
+        return (self.site.folder / "sites" / self.site.name / "address").read_text().strip()
 
     @property
     def received_bytes(self) -> int:
@@ -86,8 +95,8 @@ class Home:
     def run(self, *arguments: object, timeout_s: float = 240) -> Answer:
         """What `convoy ARGUMENTS` said."""
         return subprocess.run(
-            self._words(arguments), capture_output=True, text=True, timeout=timeout_s, check=False,
-            env=environment(), cwd=self.folder,
+            self._words(arguments), capture_output=True, text=True, errors="surrogateescape", timeout=timeout_s,
+            check=False, env=environment(), cwd=self.folder,
         )  # fmt: skip
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
@@ -189,14 +198,13 @@ class World:
 
 
 def _site(place: Place) -> dict[str, object]:
-    address = (place.site.folder / "sites" / place.site.name / "address").read_text().strip()
     options = {**place.site.ssh_options, "connect_timeout_s": 5, "keepalive_s": 5}
     return {
         "workdir": place.workdir,
         "scheduler": "slurm",
         "runner": {"type": "ssh", "options": options},
         "storage": "command",
-        "doors": {"gridftp": {"host": address, "port": 2810, "security": "anonymous"}},
+        "doors": {"gridftp": {"host": place.address, "port": 2810, "security": "anonymous"}},
     }
 
 
@@ -210,7 +218,7 @@ def world(testbed: Testbed, tmp_path: Path) -> Iterator[World]:
             workdir=f"/home/alice/faults-{token}/convoy",
             data=f"/home/alice/faults-{token}/data",
         )
-        for side, name in (("east", "mva"), ("west", "mvb"))
+        for side, name in zip(SIDES, NAMES, strict=True)
     }
     for place in places.values():
         place.site.execute("install", "-d", "-o", "alice", f"/home/alice/faults-{token}")
