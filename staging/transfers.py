@@ -327,6 +327,8 @@ class _Load:
             except PermanentError as error:
                 self.broken[way] = None
                 trouble = error
+                # A tool that stumbles over a source that changed says so in words of its own.
+                self._check_sources()
                 self._use_partials()
         if self.pending and trouble:
             raise trouble

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.movers._ssh import agent
-from adapters.movers._ssh.errors import failure, gone, is_full, last_line, no_room
+from adapters.movers._ssh.errors import failure, full, gone, is_full, last_line
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import introduced
 from adapters.movers._ssh.partials import prepare
@@ -243,7 +243,7 @@ class _Tally:
 def _check(plan: _Plan, source: Ending, destination: Ending) -> None:
     """Returns when both ended well. Whoever failed first is told: the other one only noticed that."""
     if is_full(destination.words):
-        raise no_room(destination.site, last_line(destination.words, destination.code))
+        raise full(destination.site, destination.words)
     if destination.code not in (0, agent.SHORT, 2 if source.code else 0):
         raise failure(destination.site, destination.words, destination.code)
     if source.code:

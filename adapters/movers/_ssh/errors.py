@@ -52,13 +52,18 @@ def login_error(site: str, words: str, code: int) -> MiddlewareError:
 def failure(site: str, words: str, code: int) -> MiddlewareError:
     """Why a program ended with `code`, which is negative after a signal."""
     if is_full(words):
-        return no_room(site, last_line(words, code))
+        return full(site, words)
     if _REFUSED.search(words) or _UNREACHABLE.search(words):
         return login_error(site, words, code)
     if code == 255 or code < 0 or _BROKEN.search(words):
         message = f"{site}: the connection broke: {last_line(words, code)}"
         return TransferInterruptedError(message, site=site, retry_after_s=RETRY_S)
     return StagingError(f"{site}: {last_line(words, code)}", site=site, exit_code=code)
+
+
+def full(site: str, words: str) -> NoSpaceError:
+    """The destination is full, as a line of many may say."""
+    return no_room(site, next(line.strip() for line in words.splitlines() if is_full(line)))
 
 
 def no_room(site: str, words: str) -> NoSpaceError:

@@ -96,14 +96,14 @@ class Home:
         """What `convoy ARGUMENTS` said."""
         return subprocess.run(
             self._words(arguments), capture_output=True, text=True, errors="surrogateescape", timeout=timeout_s,
-            check=False, env=environment(), cwd=self.folder,
+            check=False, env=wide(), cwd=self.folder,
         )  # fmt: skip
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """`convoy ARGUMENTS`, going on while the test does other things."""
         return subprocess.Popen(
             self._words(arguments), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=environment(), cwd=self.folder,
+            env=wide(), cwd=self.folder,
         )  # fmt: skip
 
     def _words(self, arguments: tuple[object, ...]) -> list[str]:
@@ -142,6 +142,11 @@ class Home:
             assert place.stat().st_size == size, place
             assert sha256_of(place) == sha256, place
         return len(rows)
+
+
+def wide() -> dict[str, str]:
+    """The environment of a screen that breaks no line."""
+    return {**environment(), "COLUMNS": "1000"}
 
 
 def sha256_of(path: Path) -> str:

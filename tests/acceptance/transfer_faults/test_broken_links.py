@@ -41,7 +41,7 @@ def test_five_cuts_of_ten_seconds(world: World) -> None:
 def test_the_ssh_server_is_killed(world: World) -> None:
     """All sessions end at once, and nobody answers for three seconds."""
     size = 120 * MIB
-    world.link(rate="400mbit")
+    world.link(rate="200mbit")
     homes = {mover: world.home(mover) for mover in MOVERS}
     for home in homes.values():
         home.done("data", "add", "scan", "--site", "east", home.places["east"].make("one", size))

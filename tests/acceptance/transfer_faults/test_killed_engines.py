@@ -43,7 +43,7 @@ def finish(home: Home, files: int) -> None:
 def test_a_large_file_is_gone_on_with(world: World) -> None:
     """By each mover, all at once."""
     size = 120 * MIB
-    world.link(rate="400mbit")
+    world.link(rate="200mbit")
     homes = [world.home(mover) for mover in ("tar", "rsync", "gridftp")]
     words = [run_with(home, [size]) for home in homes]
     before = world.west.received_bytes
