@@ -45,7 +45,7 @@ def check_refused(home: Home, answer: Answer, *words: str) -> None:
     said = f"{answer.stdout}\n{answer.stderr}"
     assert answer.returncode == STAGING, said
     for word in words:
-        assert word in said
+        assert word in said, said
     assert "Traceback" not in said
     west = home.places["west"]
     assert home.check_registered(at="west") == 0
@@ -120,7 +120,7 @@ def test_a_disk_that_fills_up_is_told_and_filled_no_further(homes: dict[str, Hom
             process = home.start(*COPY)
             wait_for_bytes(home.places["west"], SIZE // 8, process)
             home.places["west"].site.execute("fallocate", "-l", str(SIZE // 2 + 8 * MIB), f"{disk}/somebody")
-            check_refused(home, ended(process), " left", "free some space", "west")
+            check_refused(home, ended(process), " left", "then: convoy retry", "west")
             home.places["west"].site.execute("rm", f"{disk}/somebody")
             home.done(*COPY)
             assert home.check_registered(at="west") == 1
@@ -132,7 +132,7 @@ def test_a_disk_that_is_too_small_is_told_before_a_byte_travels(world: World) ->
     home.done("data", "add", "scan", "--site", "east", home.places["east"].make("one", SIZE))
     with small_disk(home.places["west"], size_bytes=SIZE // 2):
         before = world.west.received_bytes
-        check_refused(home, home.run(*COPY), f"needs {SIZE} bytes", "are free", "free some space")
+        check_refused(home, home.run(*COPY), f"needs {SIZE} bytes", "are free", "then: convoy retry")
         assert world.west.received_bytes - before <= MIB
 
 
