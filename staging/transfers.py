@@ -14,6 +14,7 @@ from metadata.errors import (
     NoSpaceError,
     NotFoundError,
     PermanentError,
+    SiteUnavailableError,
     StagingError,
     TransferInterruptedError,
     TransientError,
@@ -321,8 +322,9 @@ class _Load:
             except (NoSpaceError, IntegrityError):
                 self._use_partials()
                 raise
-            except TransientError:
+            except TransientError as error:
                 self.broken[way] = None
+                self._check_full(error)
                 raise
             except PermanentError as error:
                 self.broken[way] = None
@@ -332,6 +334,18 @@ class _Load:
                 self._use_partials()
         if self.pending and trouble:
             raise trouble
+
+    def _check_full(self, error: TransientError) -> None:
+        """Raises NoSpaceError when the disk is full: whose connection broke because of that need not have said so."""
+        if isinstance(error, SiteUnavailableError):
+            return
+        free = None
+        with suppress(MiddlewareError):  # the first error is what is told then
+            free = self.destination.free_bytes(self.pending[0].destination.path)
+        if free is not None and free < _SPARE_BYTES:
+            site = self.destination.endpoint.site
+            message = f"{site}: no room left for {_shown(self.pending)}; free some space there, then: convoy retry"
+            raise NoSpaceError(message, site=site) from error
 
     def _ways_for_holes(self) -> Sequence[Way]:
         """Ways that keep holes come first where there is much of them: the others send and write every zero."""
