@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from metadata.errors import TransferInterruptedError
-from metadata.journal import Page
-from metadata.tables import RUNS
+from metadata.journal import RUNS, Page
 from orchestrator import operations
 from orchestrator.registry import load
 from staging.locations import partials_folder
