@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from metadata.errors import StagingError
 from staging.links import Cost, LinkHistory, Pair, Prediction, WayKey
 from staging.ports import Capabilities, Credential, Direction, Endpoint, Mover, first_door
+from staging.rules import ANY_WAY, LinkRules
 
 DEFAULT_RATE_BYTES_PER_S = 12.5e6
 """100 Mbit/s: what is assumed of a link that nobody measured or declared."""
@@ -28,30 +29,6 @@ _UNTRIED = 1.25
 _START_S = 0.02
 _FILE_S, _BATCHED_FILE_S = 0.05, 0.002
 """What a file is believed to cost before anything was measured; less for movers made for many."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkRules:
-    """What transfers over a link have to keep to."""
-
-    direct: Credential | None = None
-    """By what right its sites may talk to each other; None has data of plain SSH sites relayed."""
-    limit_bytes_per_s: float | None = None
-    """For all transfers over it together."""
-    window: tuple[int, int] | None = None
-    """When transfers may begin, in minutes of the day; it may go past midnight."""
-    at_once: int | None = None
-    mover: str | None = None
-    """The only one to use."""
-
-    @property
-    def share_bytes_per_s(self) -> float | None:
-        """What one transfer may take of the limit."""
-        return None if self.limit_bytes_per_s is None else self.limit_bytes_per_s / (self.at_once or 1)
-
-
-ANY_WAY = LinkRules()
-"""Nothing is asked of the link."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -135,6 +112,15 @@ class Routes:
         if explore and not fixed and size_bytes <= PROBE_BYTES and len(ranked) > 1:
             ranked = self._with_trial_first(ranked, routes)
         return ranked
+
+    @staticmethod
+    def explained(ranked: Sequence[Route]) -> str:
+        """Why the first of some ways goes first, for people."""
+        best = ranked[0]
+        other = next((route for route in ranked[1:] if route.measured), None)
+        if best.measured and other:
+            return f"{best.basis}; by {other.way} it would take {other.seconds:.3g} s"
+        return best.basis
 
     def _ways(self, source: str, destination: str) -> list[Way]:
         """They follow from what does not change while the routes live."""
@@ -246,12 +232,3 @@ def _merit(way: Way, can: Capabilities) -> tuple[bool, bool, bool, bool, bool]:
 
 def _shown_doors(endpoint: Endpoint) -> str:
     return ", ".join(endpoint.doors)
-
-
-def explained(ranked: Sequence[Route]) -> str:
-    """Why the first of some ways goes first, for people."""
-    best = ranked[0]
-    other = next((route for route in ranked[1:] if route.measured), None)
-    if best.measured and other:
-        return f"{best.basis}; by {other.way} it would take {other.seconds:.3g} s"
-    return best.basis

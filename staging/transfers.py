@@ -98,7 +98,7 @@ class Carrier:
     def __init__(self, *, storages: Mapping[str, Storage], movers: Mapping[str, Mover], routes: Routes) -> None:
         self._storages = storages
         self._movers = movers
-        self._routes = routes
+        self.routes = routes
 
     def carry(self, orders: Sequence[Order], *, ways: Sequence[Way] = (), progress: Progress = _unheard) -> Delivery:
         """Every order's content lies at its destination with the right hash, under its final name, or it has its error.
@@ -113,7 +113,7 @@ class Carrier:
         if not ways and pair[0] != pair[1]:
             try:
                 size = sum(order.content.size_bytes for order in orders)
-                routes = self._routes.ranked(*pair, size_bytes=size, files=len(orders))
+                routes = self.routes.ranked(*pair, size_bytes=size, files=len(orders))
             except StagingError as error:
                 return Delivery(outcomes=tuple(error for _ in orders))
             ways = [route.way for route in routes]
@@ -122,7 +122,7 @@ class Carrier:
             destination=self._storages[pair[1]],
             movers=self._movers,
             ways=ways,
-            limit_bytes_per_s=self._routes.rules_of(*pair).share_bytes_per_s,
+            limit_bytes_per_s=self.routes.rules_of(*pair).share_bytes_per_s,
             progress=progress,
             orders=list(dict.fromkeys(orders)),
         )

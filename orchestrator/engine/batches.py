@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from orchestrator.engine.live import LiveTransfer
-from staging.routes import LinkRules
+from staging.rules import LinkRules
 
 Pair = tuple[str, str]
 """Source site, destination site."""

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from metadata.journal import Journal
-from metadata.tables import ATTEMPTS, STEPS, TASKS, TRANSFERS
+from metadata.journal import ATTEMPTS, STEPS, TASKS, TRANSFERS, Journal
 from orchestrator.jobs import JobState, NativeId, Token
 from orchestrator.plans import Plan, PlannedStep
 from orchestrator.workflows import Resources
@@ -152,6 +151,8 @@ def load_run(journal: Journal, run_id: str) -> LiveRun:
             id=found["id"], plan=run.plan.step(found["name"]), expanded=found["expanded"], skipped=found["skipped"]
         )
         run.steps[found["name"]] = by_id[step.id] = step
+    if not any(step.expanded for step in by_id.values()):
+        return run  # nothing of it has begun
     tasks = {found["id"]: _task(found, by_id) for found in journal.rows(TASKS, run_id)}
     interrupted = journal.subjects(run_id, INTERRUPTED)
     for found in journal.rows(ATTEMPTS, run_id):

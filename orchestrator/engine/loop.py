@@ -8,9 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from metadata.errors import MiddlewareError
-from metadata.journal import Page
+from metadata.journal import RUNS, TASKS, Page
 from metadata.lease import HEARTBEAT_S, EngineLease
-from metadata.tables import RUNS, TASKS
 from orchestrator.engine.batches import Batch
 from orchestrator.engine.completions import Completions
 from orchestrator.engine.context import Context

@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass
 
 from metadata.errors import LoginNeededError, MiddlewareError, TransientError
-from metadata.journal import Page
-from metadata.tables import RUNS
+from metadata.journal import RUNS, Page
 
 _WORDS = {
     "site.login": "waiting for a login at {site}: convoy site login {site}",

@@ -18,10 +18,9 @@ from metadata.errors import (
     TransferInterruptedError,
     TransientError,
 )
-from metadata.journal import Page
+from metadata.journal import TRANSFERS, Page
 from metadata.policy import ANYWHERE
 from metadata.records import ReplicaRecord
-from metadata.tables import TRANSFERS
 from orchestrator.engine.batches import AT_ONCE, Batch, Pair, Queue, importance_of
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask, LiveTransfer
@@ -30,8 +29,9 @@ from orchestrator.engine.silences import Silences
 from orchestrator.jobs import JobState
 from staging.locations import Location, partial_path
 from staging.ports import FileDigest
-from staging.routes import LinkRules, Way
-from staging.transfers import Arrival, Carrier, Delivery, Order, Trip
+from staging.routes import Way
+from staging.rules import LinkRules
+from staging.transfers import Arrival, Delivery, Order, Trip
 
 _TRIES = 5
 _TRIES_A_WAY = 2
@@ -55,7 +55,6 @@ class Stagings:
         self._wake = wake
         self._queue = Queue(rules=self._rules)
         self._needs = Needs(context, run, self._queue, silences)
-        self._carrier = Carrier(storages=context.storages, movers=context.movers, routes=context.routes)
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="transfer")
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._stopping = Event()
@@ -146,7 +145,7 @@ class Stagings:
 
         begin = time.monotonic()
         try:
-            delivery = self._carrier.carry(orders, ways=self._ways(batch), progress=progress)
+            delivery = self._context.carrier.carry(orders, ways=self._ways(batch), progress=progress)
         except MiddlewareError as error:
             delivery = _failed(orders, error)
         except Exception as error:  # noqa: BLE001 - the thread's outermost frame: anything else would vanish with it

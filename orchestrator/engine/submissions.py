@@ -11,8 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from metadata.errors import MiddlewareError, TransientError
-from metadata.journal import Page
-from metadata.tables import ATTEMPTS, TASKS
+from metadata.journal import ATTEMPTS, TASKS, Page
 from orchestrator.commands import TaskValues, link_targets, task_argv, task_environment
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
@@ -60,7 +59,8 @@ class Submissions:
             page.insert(
                 ATTEMPTS, id=attempt.id, run_id=self._run.id, task_id=task.id, number=attempt.number,
                 token=attempt.token, site=step.plan.site, directory=attempt.directory, state=str(attempt.state),
-                resources=_document(attempt.resources), created_at=time.time(),
+                resources=_document(attempt.resources), created_at=time.time(), native_id="", native_state="",
+                node="", message="",
             )  # fmt: skip
             page.update(TASKS, task.id, state=str(task.state), attempts=task.attempts)
             page.event(self._run.id, "task.submitting", attempt.token, f"to {step.plan.site}")

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from metadata.history import RunProgress, StepProgress, TransferProgress
+from metadata.progress import RunProgress, StepProgress, TransferProgress
 from orchestrator.faces.cli.plain import transfers_line
 from orchestrator.faces.states import count_of, look_of, step_state
 from orchestrator.quantities import shown_duration, shown_rate, shown_size

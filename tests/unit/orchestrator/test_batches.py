@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestrator.engine.batches import ALONE_BYTES, AT_ONCE, MOST_BYTES, MOST_FILES, Queue, importance_of, opens_at
 from orchestrator.engine.live import LiveTransfer
 from orchestrator.jobs import JobState
-from staging.routes import ANY_WAY, LinkRules
+from staging.rules import ANY_WAY, LinkRules
 
 NOW = datetime(2026, 5, 4, 12, 0).timestamp()  # noqa: DTZ001 - noon of this machine's day
 NUMBERS = itertools.count(1)

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from metadata.errors import TransferInterruptedError
-from metadata.journal import Page
-from metadata.tables import RUNS
+from metadata.journal import RUNS, Page
 from orchestrator import operations
 from orchestrator.registry import load
 from staging.locations import partials_folder
@@ -97,7 +96,7 @@ def test_a_transfer_waits_for_its_window(home: Home) -> None:
                 with home.open() as other:
                     other.journal.commit(_wish(run))
 
-        record = operations.resume(workspace, run, watch=watch)
+        record = home.record(workspace, operations.resume(workspace, run, watch=watch).id)
     assert record.state == "CANCELED"
     waits = [event.message for event in record.events if event.kind == "transfer.waiting"]
     assert waits == [f"its window opens at {soon:%H:%M}"]
@@ -142,7 +141,7 @@ def test_a_canceled_run_leaves_no_partial_file(home: Home, monkeypatch: pytest.M
                 with home.open() as other:
                     other.journal.commit(_wish(run))
 
-        record = operations.resume(workspace, run, watch=watch)
+        record = home.record(workspace, operations.resume(workspace, run, watch=watch).id)
     assert record.state in ("CANCELED", "FAILED")
     assert len(seen[0]) == 1
     assert os.listdir(partials) == []

@@ -14,7 +14,8 @@ from metadata.records import Measurement
 from staging.links import Cost, LinkHistory
 from staging.locations import DatasetName, is_dataset, parse_dataset
 from staging.ports import Capabilities, Credential, Direction, Endpoint
-from staging.routes import PROBE_BYTES, PROBES, LinkRules, Route, Routes, Way, explained, ways
+from staging.routes import PROBE_BYTES, PROBES, Route, Routes, Way, ways
+from staging.rules import LinkRules
 
 FILE = Endpoint(site="agh", doors={"file": {}})
 SSH = Endpoint(site="lrz", doors={"ssh": {"host": "lrz"}})
@@ -240,5 +241,7 @@ def test_the_choice_is_explained() -> None:
     routes = routes_of(history)
     for route in routes.ranked("agh", "lrz", size_bytes=10**9):
         history.note(taken(route, 10**9, 1, at=0))
-    assert explained(routes.ranked("agh", "lrz", size_bytes=10**9)).startswith("measured once; by a it would take 25")
-    assert explained(routes_of(LinkHistory()).ranked("agh", "lrz", size_bytes=1)) == "assumed"
+    assert Routes.explained(routes.ranked("agh", "lrz", size_bytes=10**9)).startswith(
+        "measured once; by a it would take 25"
+    )
+    assert Routes.explained(routes_of(LinkHistory()).ranked("agh", "lrz", size_bytes=1)) == "assumed"
