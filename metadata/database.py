@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from metadata.errors import AdapterUnavailableError, ConflictError, InvalidInputError, SiteUnavailableError
-from metadata.sessions import HEAD, tune_sqlite
+from metadata.sessions import HEAD, prepared_file, tune_sqlite
 from metadata.tables import METADATA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -49,6 +49,8 @@ def _connect(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+            parsed = parsed.set(database=str(prepared_file(parsed.database)))
         engine = create_engine(parsed)
     except ArgumentError as error:
         raise InvalidInputError(f"not a database URL: {error}. Write sqlite:///FILE or postgresql://...") from error
@@ -56,8 +58,6 @@ def _connect(url: str) -> Engine:
         message = f"no driver for this database ({error.name}); install it with: pip install 'convoy-hpc[postgres]'"
         raise AdapterUnavailableError(message) from error
     if engine.dialect.name == "sqlite":
-        if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
         event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "begin", _begin_for_writing)
     return engine

@@ -66,20 +66,26 @@ def open_sessions(url: str) -> Sessions:
     ConflictError (the database was made by a newer Convoy).
     """
     path = url.removeprefix("sqlite:///")
-    if path != url and path and path != ":memory:" and "?" not in path:
-        sessions = SqliteSessions(Path(path).expanduser(), url=url)
-        if sessions.up_to_date():
-            return sessions
+    if path in (url, "", ":memory:") or "?" in path:
+        return AlchemySessions(_engine(url))
+    sessions = SqliteSessions(prepared_file(path), url=url)
+    if not sessions.up_to_date():
         sessions.dispose()
         _engine(url).dispose()
-        return SqliteSessions(Path(path).expanduser(), url=url)
-    return AlchemySessions(_engine(url))
+    return sessions
 
 
 def _engine(url: str) -> Engine:
     from metadata.database import open_database  # noqa: PLC0415 - see the head of this module
 
     return open_database(url)
+
+
+def prepared_file(path: str) -> Path:
+    """Where a file of SQLite lies; its folder is there."""
+    file = Path(path).expanduser().absolute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
 
 
 def document(stored: Any) -> Any:
@@ -105,7 +111,6 @@ class SqliteSessions:
 
     def up_to_date(self) -> bool:
         """True when the tables are as they should be; a fresh file gets them at once."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         with self.reading() as session:
             known = _tables(session)
             if known & {"alembic_version", "runs"}:
