@@ -30,7 +30,7 @@ class Cluster:
     def status_command(self, ids: Sequence[NativeId]) -> Argv:
         return ("true", *ids)
 
-    def parse_status(self, result: CommandResult) -> Mapping[NativeId, JobStatus]:
+    def parse_status(self, _: CommandResult) -> Mapping[NativeId, JobStatus]:
         self.questions += 1
         return {name: JobStatus(state=state, native_state=f"its {state}") for name, state in self.states.items()}
 
