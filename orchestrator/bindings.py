@@ -57,6 +57,7 @@ def bound_step(name: str, request: Request, earlier: Mapping[str, PlannedStep]) 
         resources=step.resources.over(layer.resources) if layer else step.resources,
         attributes=step.attributes,
         retries=step.retries,
+        throttle=step.throttle,
         bundle_s=step.bundle,
         image=step.image or (layer.image if layer else None),
         image_digest=request.code_digests.get(usecase, ""),

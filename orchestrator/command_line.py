@@ -57,6 +57,11 @@ class CommandLineExecutor:
         self._doubted: set[NativeId] = set()
         """Jobs that had a receipt before they were first asked about, and had not ended: it is an older job's."""
 
+    @property
+    def throttles(self) -> bool:
+        """Job arrays do."""
+        return isinstance(self._scheduler, SupportsArrays)
+
     # -- the port
 
     def submit(self, specs: Sequence[JobSpec]) -> Mapping[Token, NativeId]:
@@ -137,7 +142,8 @@ class CommandLineExecutor:
         permit = new_permit(self._scripts_folder, _short_name(group))
         receipts = self._receipts_folder
         if isinstance(scheduler, SupportsArrays) and len(group) > 1:
-            self._runner.put_text(permit.path, scheduler.render_array(group, receipts=receipts))
+            script = scheduler.render_array(group, receipts=receipts, throttle=group[0].attributes.throttle)
+            self._runner.put_text(permit.path, script)
         else:
             self._runner.put_text(permit.path, scheduler.render_script(group[0], receipts=receipts))
         command = scheduler.submit_command(permit.script)

@@ -36,7 +36,7 @@ class Pulse:
         self._call(name, func=call, trigger="interval", seconds=seconds, coalesce=True, max_instances=1)
 
     def adapt(self, name: str, call: Callable[[], None], *, changed: bool) -> None:
-        """`call` is called once more: a quarter of a second after something changed, else later and later up to 30 s."""
+        """`call` is called once more: a quarter of a second after a change, else later and later up to 30 s."""
         before = self._intervals.get(name, QUICK_S)
         self._intervals[name] = QUICK_S if changed else min(SLOW_S, before * _GROWTH)
         moment = datetime.now(UTC) + timedelta(seconds=self._intervals[name])
