@@ -58,6 +58,7 @@ def bound_step(name: str, request: Request, earlier: Mapping[str, PlannedStep]) 
         attributes=step.attributes,
         retries=step.retries,
         bundle_s=step.bundle,
+        priority=step.priority,
         image=step.image or (layer.image if layer else None),
         image_digest=request.code_digests.get(usecase, ""),
         usecase=step.usecase,

@@ -176,6 +176,8 @@ class Engine:
         self._wishes_read_at = time.monotonic()
         if self._journal.wanted(self._run.id) == "cancel":
             self._cancel(page)
+        else:
+            self._stagings.heed(self._journal.wishes(), page)
 
     def _cancel(self, page: Page) -> None:
         self._canceling = True
