@@ -71,6 +71,17 @@ CREATE TABLE link_measurements (
     PRIMARY KEY (id)
 );
 CREATE INDEX ix_link_measurements_pair ON link_measurements (source_site, destination_site);
+CREATE TABLE messages (
+    id VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    body TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    tries INTEGER NOT NULL,
+    not_before FLOAT NOT NULL,
+    trouble TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
 CREATE TABLE replicas (
     id INTEGER NOT NULL,
     sha256 VARCHAR NOT NULL,
@@ -269,4 +280,4 @@ CREATE TABLE attempts (
 CREATE INDEX ix_attempts_run_state ON attempts (run_id, state);
 CREATE INDEX ix_attempts_task_id ON attempts (task_id);
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
-INSERT INTO alembic_version VALUES ('0004')
+INSERT INTO alembic_version VALUES ('0005')

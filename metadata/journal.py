@@ -12,7 +12,9 @@ from metadata.errors import EngineBusyError, NotFoundError
 from metadata.holds import Wishes, read_wishes
 from metadata.sessions import Row, Session, Sessions, document
 
-RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS = _PARENTS_FIRST = ("runs", "steps", "tasks", "attempts", "transfers")
+RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS, MESSAGES = _PARENTS_FIRST = (
+    "runs", "steps", "tasks", "attempts", "transfers", "messages",
+)  # fmt: skip
 """The tables that a page may name; `metadata.tables` says what stands in them."""
 
 _DOCUMENTS = ("plan", "inputs", "parameters", "outputs", "resources")

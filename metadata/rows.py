@@ -286,6 +286,20 @@ class Event(Row, table=True):
     message: str
 
 
+class Message(Row, table=True):
+    """What somebody else is to be told and has not taken yet."""
+
+    __table__ = tables.MESSAGES
+    id: str
+    run_id: str
+    kind: str
+    body: str
+    created_at: float
+    tries: int
+    not_before: float
+    trouble: str
+
+
 class Lease(Row, table=True):
     """Which engine may act on this database."""
 

@@ -361,6 +361,19 @@ LEASES = Table(
 )  # fmt: skip
 """Which engine may act on this database; there is one row at most."""
 
+MESSAGES = Table(
+    "messages", METADATA,
+    Column("id", String, primary_key=True, doc="By which its receiver knows it again: `msg_...`, later ones greater."),
+    _word("run_id"),
+    _word("kind", doc="Of the event that it tells of."),
+    _text("body", doc="JSON, as it is sent."),
+    _seconds("created_at"),
+    _count("tries"),
+    _moment("not_before", doc="It is not sent again until then."),
+    _text("trouble", doc="Why it was not taken the last time."),
+)  # fmt: skip
+"""What others are to be told and have not taken yet; written with the event that it tells of."""
+
 RULES = Table(
     "rules", METADATA,
     _key(),

@@ -200,5 +200,6 @@ def _context(workspace: Workspace, plan: Plan) -> Context:
         stock=workspace,
         sites={name: open_site(name, workspace.site(name)) for name in names},
         storages=workspace.storages,
+        outbox=workspace.outbox,
         webhook=workspace.settings.webhook,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from metadata.errors import InvalidInputError, NotFoundError
 from metadata.holds import Holds
 from metadata.journal import Journal
+from metadata.outbox import Outbox
 from metadata.sessions import Sessions, open_sessions
 from metadata.shipments import Shipments
 from metadata.timings import Timings
@@ -99,6 +100,11 @@ class Workspace:
     def shipments(self) -> Shipments:
         """What verbs on data move."""
         return Shipments(self.sessions)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What others are to be told and have not taken yet."""
+        return Outbox(self.sessions)
 
     @cached_property
     def site_file(self) -> SiteFile:
