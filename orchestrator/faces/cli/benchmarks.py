@@ -16,6 +16,7 @@ from orchestrator.faces.cli.counting import Counter
 from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.cli.values import parse_counts, parse_size
 from orchestrator.faces.cli.verbs import DATA, group, several, verb
+from orchestrator.faces.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from orchestrator.operations import LinkBenchmark
@@ -55,8 +56,11 @@ def transfer(
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="For pictures, page and JSON.")
     ] = None,
 ) -> None:
-    """Measure every way between sites, verification included. Later transfers choose their way by what this finds."""
-    with Counter(terminal, "measuring") as count:
+    """Measure every way between sites, verification included. Later transfers choose their way by what this finds.
+
+    Ctrl-C ends it early: what was measured so far is shown and kept.
+    """
+    with Counter(terminal, "measuring", unit="cases") as count:
         bench = operations.bench_transfer(
             terminal.workspace, sites, size_bytes=parse_size(size, option="--size"),
             files=parse_counts(files or _FILES, option="--files"),
@@ -65,6 +69,9 @@ def transfer(
     folder = output or terminal.settings.home / "benchmarks" / time.strftime("%Y%m%d-%H%M%S")
     terminal.answer(bench, tables.benchmark_view)
     _keep(terminal, bench, folder)
+    if bench.interrupted:
+        terminal.warn(f"interrupted: {len(bench.timings)} cases were measured, and are kept; the others were not")
+        raise typer.Exit(INTERRUPTED.exit_code)
 
 
 def _keep(terminal: Terminal, bench: LinkBenchmark, folder: Path) -> None:

@@ -26,7 +26,7 @@ from staging.routes import Routes
 from staging.transfers import Arrival, Carrier, Delivery, Order, Outcome, Trip
 
 FileProgress = Callable[[str, int, int], None]
-"""(what is on its way, bytes or files done, how many in all)"""
+"""(what is on its way or read, bytes done, how many in all)"""
 
 _BATCH = 1000
 """Files that travel in one call: enough to cost little each, few enough to tell how far it has come."""

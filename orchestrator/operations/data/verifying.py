@@ -84,11 +84,12 @@ def _read(
     for copy in dict.fromkeys(copies):
         by_site[copy.site].append(copy)
     found: dict[ReplicaRecord, Reading] = {}
+    total = sum(copy.size_bytes for mine in by_site.values() for copy in mine)
     for site, mine in by_site.items():
         for at in range(0, len(mine), _BATCH):
             batch = mine[at : at + _BATCH]
             if progress:
-                progress(f"{site}: {batch[0].path}", len(found), len(copies))
+                progress(f"{site}: {batch[0].path}", sum(copy.size_bytes for copy in found), total)
             found |= _read_at(workspace, site, batch)
     _note_right(workspace, found)
     return found
