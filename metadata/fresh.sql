@@ -17,6 +17,12 @@ CREATE TABLE events (
     PRIMARY KEY (id)
 );
 CREATE INDEX ix_events_run_id ON events (run_id);
+CREATE TABLE holds (
+    held VARCHAR NOT NULL,
+    wish VARCHAR NOT NULL,
+    made_at FLOAT NOT NULL,
+    PRIMARY KEY (held)
+);
 CREATE TABLE jobs (
     id VARCHAR NOT NULL,
     owner VARCHAR NOT NULL,
@@ -65,6 +71,17 @@ CREATE TABLE link_measurements (
     PRIMARY KEY (id)
 );
 CREATE INDEX ix_link_measurements_pair ON link_measurements (source_site, destination_site);
+CREATE TABLE messages (
+    id VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    body TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    tries INTEGER NOT NULL,
+    not_before FLOAT NOT NULL,
+    trouble TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
 CREATE TABLE replicas (
     id INTEGER NOT NULL,
     sha256 VARCHAR NOT NULL,
@@ -103,6 +120,24 @@ CREATE TABLE runs (
 );
 CREATE INDEX ix_runs_name ON runs (name);
 CREATE INDEX ix_runs_state ON runs (state);
+CREATE TABLE shipments (
+    id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    source_site VARCHAR NOT NULL,
+    destination_site VARCHAR NOT NULL,
+    files INTEGER NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    bytes_done BIGINT NOT NULL,
+    state VARCHAR NOT NULL,
+    message TEXT NOT NULL,
+    host VARCHAR NOT NULL,
+    pid INTEGER NOT NULL,
+    process_started_at FLOAT NOT NULL,
+    heartbeat_at FLOAT NOT NULL,
+    created_at FLOAT NOT NULL,
+    ended_at FLOAT,
+    PRIMARY KEY (id)
+);
 CREATE TABLE uses (
     sha256 VARCHAR NOT NULL,
     site VARCHAR NOT NULL,
@@ -245,4 +280,4 @@ CREATE TABLE attempts (
 CREATE INDEX ix_attempts_run_state ON attempts (run_id, state);
 CREATE INDEX ix_attempts_task_id ON attempts (task_id);
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
-INSERT INTO alembic_version VALUES ('0003')
+INSERT INTO alembic_version VALUES ('0005')

@@ -20,6 +20,7 @@ from metadata.tables import ATTEMPTS, EVENTS, RUNS, STEPS, TASKS, TRANSFERS
 
 # A plan of a thousand slides is long, and only whole records need it.
 _BRIEF = select(*(column for column in RUNS.c if column is not RUNS.c.plan))
+_ENDED = ("COMPLETED", "FAILED", "CANCELED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +158,24 @@ class RunRecord(RunSummary):
     events: tuple[EventRecord, ...] = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunTransfer:
+    """A transfer of some run."""
+
+    id: int
+    run_id: str
+    name: str
+    size_bytes: int
+    bytes_done: int
+    source_site: str
+    destination_site: str
+    mover: str
+    state: str
+    message: str
+    created_at: float
+    ended_at: float | None
+
+
 class History:
     """Reads runs. Every answer is one consistent moment, and nothing is ever written."""
 
@@ -190,6 +209,15 @@ class History:
         """The id of the run that begins so. Raises NotFoundError when none does, or more than one."""
         with self._engine.connect() as connection:
             return str(_run_row(connection, id_or_prefix)["id"])
+
+    def transfers(self, *, ended: int = 0) -> tuple[RunTransfer, ...]:
+        """Of runs that have not ended, the transfers that have not either; before them the newest `ended` of all."""
+        found = select(TRANSFERS).join(RUNS, RUNS.c.id == TRANSFERS.c.run_id)
+        going = found.where(TRANSFERS.c.state.not_in(_ENDED), RUNS.c.state.not_in(_ENDED)).order_by(TRANSFERS.c.id)
+        over = found.where(TRANSFERS.c.state.in_(_ENDED)).order_by(TRANSFERS.c.ended_at.desc()).limit(ended)
+        with self._engine.connect() as connection:
+            rows = [*(_rows(connection, over)[::-1] if ended else ()), *_rows(connection, going)]
+        return tuple(_made(RunTransfer, row) for row in rows)
 
     def events(self, id_or_prefix: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
         """The run's journal behind the event `after_id`, oldest first. Raises NotFoundError."""

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metadata.errors import EngineBusyError, NotFoundError
+from metadata.holds import Wishes, read_wishes
 from metadata.sessions import Row, Session, Sessions, document
 
-RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS = _PARENTS_FIRST = ("runs", "steps", "tasks", "attempts", "transfers")
+RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS, MESSAGES = _PARENTS_FIRST = (
+    "runs", "steps", "tasks", "attempts", "transfers", "messages",
+)  # fmt: skip
 """The tables that a page may name; `metadata.tables` says what stands in them."""
 
 _DOCUMENTS = ("plan", "inputs", "parameters", "outputs", "resources")
@@ -106,6 +109,11 @@ class Journal:
         """What people want of the run now."""
         [row] = self._read("SELECT wanted FROM runs WHERE id = :run_id", run_id=run_id)
         return str(row["wanted"])
+
+    def wishes(self) -> Wishes:
+        """What people want to be moved later, or never."""
+        with self._sessions.reading() as session:
+            return read_wishes(session)
 
     def last_ids(self) -> dict[str, int]:
         """The highest id in use: the engine numbers its rows itself, being the only one that adds any."""

@@ -65,7 +65,7 @@ class EngineLease:
     def _try(self) -> Row | None:
         """Takes the lease and returns None, or returns who has it."""
         row = _row(self._sessions)
-        if row is not None and _alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
+        if row is not None and is_alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
             return row
         return None if self._take(row["holder"] if row else None) else row or {"pid": "?", "host": "?"}
 
@@ -86,7 +86,7 @@ class EngineLease:
 def holder_of(sessions: Sessions) -> Row | None:
     """The engine that acts on the database now, if one does."""
     row = _row(sessions)
-    if row is None or not _alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
+    if row is None or not is_alive(row["host"], row["pid"], row["process_started_at"], row["heartbeat_at"]):
         return None
     return row
 
@@ -96,8 +96,8 @@ def _row(sessions: Sessions) -> Row | None:
         return next(iter(session.rows("SELECT * FROM leases")), None)
 
 
-def _alive(host: str, pid: int, process_started_at: float, heartbeat_at: float) -> bool:
-    """On this machine the process itself is asked; one elsewhere has to show signs of life."""
+def is_alive(host: str, pid: int, process_started_at: float, heartbeat_at: float) -> bool:
+    """Whether a process lives. On this machine the process itself is asked; one elsewhere has to show signs of life."""
     if host != socket.gethostname():
         return time.time() - heartbeat_at < _LAPSES_AFTER_S
     try:

@@ -20,7 +20,7 @@ from metadata.errors import SiteUnavailableError
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0003"
+HEAD = "0005"
 """The newest migration. A test holds this against the migrations themselves."""
 
 FRESH_SCRIPT = Path(__file__).with_name("fresh.sql")

@@ -59,6 +59,7 @@ def bound_step(name: str, request: Request, earlier: Mapping[str, PlannedStep]) 
         retries=step.retries,
         throttle=step.throttle,
         bundle_s=step.bundle,
+        priority=step.priority,
         image=step.image or (layer.image if layer else None),
         image_digest=request.code_digests.get(usecase, ""),
         usecase=step.usecase,

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from metadata.journal import ATTEMPTS, STEPS, TASKS, TRANSFERS, Journal
+from metadata.outbox import Outbox
 from orchestrator.registry import OpenSite
 from orchestrator.settings import Webhook
 from staging.ports import Storage
@@ -41,6 +42,7 @@ class Context:
     """The sites where the run's steps run."""
     storages: Mapping[str, Storage]
     """Every place that data can come from or go to."""
+    outbox: Outbox
     webhook: Webhook | None = None
     """Who else is told what ended."""
     numbers: dict[str, Iterator[int]] = field(default_factory=dict)

@@ -105,6 +105,8 @@ class LiveTransfer:
     mover: str
     state: JobState
     attempts: int = 0
+    started: bool = False
+    """Whether a part of it may lie at its destination."""
     not_before: float = 0.0
     bytes_done: int = 0
     bytes_moved: int = 0
@@ -191,4 +193,5 @@ def _transfer(row: dict[str, Any]) -> LiveTransfer:
         "destination_path", "mover", "attempts", "not_before", "bytes_done", "bytes_moved", "message",
         "direction", "streams", "credential",
     )  # fmt: skip
-    return LiveTransfer(state=JobState(row["state"]), **{name: row[name] for name in names})
+    started = row["started_at"] is not None
+    return LiveTransfer(state=JobState(row["state"]), started=started, **{name: row[name] for name in names})

@@ -20,7 +20,7 @@ from orchestrator.engine.reuse import take_over
 from orchestrator.engine.silences import Silences
 from orchestrator.engine.stagings import Stagings
 from orchestrator.engine.submissions import Submissions
-from orchestrator.engine.webhooks import Webhooks
+from orchestrator.engine.webhooks import Webhooks, write_down
 from orchestrator.jobs import JobState
 from orchestrator.ports import SupportsNotification
 
@@ -55,7 +55,7 @@ class Engine:
         executors = ((name, site.executor) for name, site in context.sites.items())
         self._telling = {name: executor for name, executor in executors if isinstance(executor, SupportsNotification)}
         self._pulse = Pulse()
-        self._webhooks = Webhooks(context.webhook) if context.webhook else None
+        self._webhooks = Webhooks(context.webhook, context.outbox) if context.webhook else None
         self._canceling = False
         self._wishes_read_at = 0.0
 
@@ -101,10 +101,12 @@ class Engine:
         self._commit(page)
 
     def _commit(self, page: Page) -> None:
-        """The page is kept; only then others are told of it."""
+        """The page is kept with what others shall hear of it; only then they are told."""
+        if self._webhooks:
+            write_down(page, run_id=self._run.id)
         self._journal.commit(page)
         if self._webhooks:
-            self._webhooks.tell(page.events)
+            self._webhooks.wake()
 
     def _clock_needed_at(self) -> float:
         """Sites that tell of changes by themselves wake the engine; whether one forgot is asked after a second only."""
@@ -176,6 +178,8 @@ class Engine:
         self._wishes_read_at = time.monotonic()
         if self._journal.wanted(self._run.id) == "cancel":
             self._cancel(page)
+        else:
+            self._stagings.heed(self._journal.wishes(), page)
 
     def _cancel(self, page: Page) -> None:
         self._canceling = True

@@ -146,7 +146,7 @@ class Needs:
                 ordered.append(self._order(step, file, copies.get(sha256, []), page))
             elif transfer.state is JobState.COMPLETED:
                 self._reset(transfer, page)  # it had arrived, and was taken away since
-            elif transfer.state is JobState.FAILED:
+            elif transfer.state in (JobState.FAILED, JobState.CANCELED):
                 raise StagingError(transfer.message, site=site)
         return ordered
 
@@ -169,7 +169,7 @@ class Needs:
         )  # fmt: skip
         self._run.transfers[sha256, site] = transfer
         self._queue.add(transfer)
-        row = {key: value for key, value in vars(transfer).items() if key != "state"}
+        row = {key: value for key, value in vars(transfer).items() if key not in ("state", "started")}
         page.insert(TRANSFERS, run_id=self._run.id, state=str(transfer.state), created_at=time.time(), **row)
         return transfer
 

@@ -160,7 +160,10 @@ def _reopen(workspace: Workspace, run_id: str) -> None:
     for row in workspace.journal.rows(TASKS, run_id):
         if row["state"] in again:
             page.update(TASKS, row["id"], state="NEW", not_before=0.0)
-    for row in workspace.journal.rows(TRANSFERS, run_id):
+    transfers = workspace.journal.rows(TRANSFERS, run_id)
+    # Whoever wants a run again takes back that parts of it were not wanted.
+    workspace.holds.release([str(row["id"]) for row in transfers if row["state"] == JobState.CANCELED])
+    for row in transfers:
         if row["state"] in again:
             page.update(TRANSFERS, row["id"], state="NEW", attempts=0, not_before=0.0)
     page.update(RUNS, run_id, state="NEW", wanted="run", message="", ended_at=None)
@@ -197,5 +200,6 @@ def _context(workspace: Workspace, plan: Plan) -> Context:
         stock=workspace,
         sites={name: open_site(name, workspace.site(name)) for name in names},
         storages=workspace.storages,
+        outbox=workspace.outbox,
         webhook=workspace.settings.webhook,
     )

@@ -11,8 +11,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Self
 
 from metadata.errors import InvalidInputError, NotFoundError
+from metadata.holds import Holds
 from metadata.journal import Journal
+from metadata.outbox import Outbox
 from metadata.sessions import Sessions, open_sessions
+from metadata.shipments import Shipments
 from metadata.timings import Timings
 from orchestrator.documents import did_you_mean
 from orchestrator.ports import SiteSettings
@@ -87,6 +90,21 @@ class Workspace:
         from metadata.retention import Retention  # noqa: PLC0415 - see above
 
         return Retention(self.database)
+
+    @cached_property
+    def holds(self) -> Holds:
+        """What people want to be moved later, or never."""
+        return Holds(self.sessions)
+
+    @cached_property
+    def shipments(self) -> Shipments:
+        """What verbs on data move."""
+        return Shipments(self.sessions)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What others are to be told and have not taken yet."""
+        return Outbox(self.sessions)
 
     @cached_property
     def site_file(self) -> SiteFile:

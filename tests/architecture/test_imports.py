@@ -63,13 +63,13 @@ def test_an_adapter_knows_ports_and_words_and_no_other_adapter() -> None:
 
 
 def test_a_use_case_knows_only_itself() -> None:
-    """It runs without the platform, inside an image and out of it."""
+    """And what use cases share. It runs without the platform, inside an image and out of it."""
     found = {str(path): set(imported(ROOT / path)) for path in modules("usecases")}
-    allowed = {path: (".".join(Path(path).parts[:2]), "usecases") for path in found}
+    allowed = {path: (".".join(Path(path).parts[:2]), "usecases.console") for path in found}
     assert {
         path: rest
         for path, names in found.items()
-        if (rest := {n for n in names if not n.startswith(allowed[path][0]) and n != "usecases"})
+        if (rest := {n for n in names if not n.startswith(allowed[path]) and n != "usecases"})
     } == {}
 
 

@@ -5,19 +5,28 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from metadata.errors import IntegrityError, MiddlewareError, NotFoundError, SiteUnavailableError, StagingError
+from metadata.errors import (
+    IntegrityError,
+    MiddlewareError,
+    NotFoundError,
+    SiteUnavailableError,
+    StagingError,
+    TransferInterruptedError,
+)
 from metadata.policy import Policy
 from metadata.records import ReplicaRecord
+from orchestrator.operations.data.shipping import Shipment
 from orchestrator.operations.workspace import Workspace
-from staging.locations import Location, store_path
+from staging.locations import Location, partial_path, store_path
 from staging.ports import FileDigest
 from staging.routes import Routes
-from staging.transfers import Arrival, Carrier, Order, Trip
+from staging.transfers import Arrival, Carrier, Delivery, Order, Outcome, Trip
 
 FileProgress = Callable[[str, int, int], None]
-"""(what is on its way, bytes or files done, how many in all)"""
+"""(what is on its way or read, bytes done, how many in all)"""
 
 _BATCH = 1000
 """Files that travel in one call: enough to cost little each, few enough to tell how far it has come."""
@@ -70,6 +79,8 @@ def carry(
 
     Every errand is tried from its nearest copy, and from the next one where that one is gone, changed or silent.
 
+    Other processes may hold it meanwhile, or cancel it: see `orchestrator.operations.transfers`.
+
     Args:
         workspace: The home.
         errands: Any number, to any sites; no two to the same place.
@@ -77,7 +88,20 @@ def carry(
         asked_for: Whether a person wants the data; to read a copy is to use it then. Upkeep uses nothing.
         progress: Called with the bytes that have arrived.
     """
-    return _Round(workspace, register=register, asked_for=asked_for, progress=progress, errands=errands).carried()
+    if not errands:
+        return []
+    name, size = _called(errands), sum(errand.content.size_bytes for errand in errands)
+    with Shipment(workspace, name=name, files=len(errands), size_bytes=size) as shipment:
+        going = _Round(
+            workspace, register=register, asked_for=asked_for, progress=progress, errands=errands, shipment=shipment
+        )
+        carried = going.carried()
+        shipment.settle(sum(not row.good for row in carried))
+    return carried
+
+
+def _called(errands: Sequence[Errand]) -> str:
+    return errands[0].name if len(errands) == 1 else f"{errands[0].name} with {len(errands) - 1} more"
 
 
 def store_at(workspace: Workspace, site: str, sha256: str) -> Location:
@@ -103,8 +127,10 @@ class _Round:
         asked_for: bool,
         progress: FileProgress | None,
         errands: Sequence[Errand],
+        shipment: Shipment,
     ) -> None:
         self._workspace = workspace
+        self._shipment = shipment
         self._register = register
         self._asked_for = asked_for
         self._progress = progress
@@ -153,9 +179,8 @@ class _Round:
             )
             for errand, source in zip(batch, sources, strict=True)
         ]
-        begun = self._settled
-        self._tell(batch[0].name, begun)
-        delivery = self._carrier.carry(orders, progress=lambda done: self._tell(batch[0].name, begun + done))
+        self._tell(batch[0].name, self._settled)
+        delivery = self._delivered(batch[0].name, orders)
         arrived = [
             (order, outcome)
             for order, outcome in zip(orders, delivery.outcomes, strict=True)
@@ -163,6 +188,36 @@ class _Round:
         ]
         self._note(arrived, delivery.trips)
         return [_told(order, outcome) for order, outcome in zip(orders, delivery.outcomes, strict=True)]
+
+    def _delivered(self, name: str, orders: Sequence[Order]) -> Delivery:
+        """What became of the orders. While people hold them they wait, and go on from what arrived before."""
+        begun, trips = self._settled, list[Trip]()
+        outcomes: Sequence[Outcome] = ()
+        pair = orders[0].source.site, orders[0].destination.site
+
+        def progress(done: int) -> None:
+            self._tell(name, begun + done)
+            self._shipment.tell(begun + done)
+
+        while True:
+            try:
+                self._shipment.go(pair=pair, waiting=lambda why: self._tell(why, begun))
+            except StagingError as error:
+                self._take_back(orders)
+                return Delivery(outcomes=_canceled(outcomes or [error] * len(orders), error), trips=tuple(trips))
+            delivery = self._carrier.carry(orders, progress=progress)
+            outcomes = delivery.outcomes
+            trips += delivery.trips
+            held = any(isinstance(outcome, TransferInterruptedError) for outcome in outcomes)
+            if not (held and self._shipment.wish):
+                return replace(delivery, trips=tuple(trips))
+
+    def _take_back(self, orders: Sequence[Order]) -> None:
+        """What is canceled leaves no partial file."""
+        with suppress(MiddlewareError):  # `convoy data clean` finds them later
+            self._workspace.storages[orders[0].destination.site].remove_all(
+                [partial_path(order.destination.path, order.content.sha256) for order in orders]
+            )
 
     def _tell(self, name: str, done: int) -> None:
         if self._progress:
@@ -180,6 +235,11 @@ class _Round:
             for trip in trips:
                 if trip.bytes_moved:
                     self._workspace.catalogue.add_measurement(trip.measurement(*link, measured_at=time.time()))
+
+
+def _canceled(outcomes: Sequence[Outcome], error: StagingError) -> tuple[Outcome, ...]:
+    """What had arrived stays."""
+    return tuple(outcome if isinstance(outcome, Arrival) else error for outcome in outcomes)
 
 
 def seconds(routes: Routes, source: str, destination: str, size_bytes: int) -> float:

@@ -102,6 +102,22 @@ def test_a_transfer_waits_for_its_window(home: Home) -> None:
     assert waits == [f"its window opens at {soon:%H:%M}"]
 
 
+def test_a_step_of_a_higher_priority_gets_its_data_first(home: Home) -> None:
+    """Over a link that carries one transfer after the other; without priorities the oldest goes first."""
+    for name in ("a", "b"):
+        (home.folder / name).write_bytes(os.urandom(64 << 20))
+    set_link(home, "mover: posix, at_once: 1")
+    record = home.run("""
+inputs: {a: '{home}/a', b: '{home}/b'}
+steps:
+  early: {command: 'wc -c {{inputs.a}}', in: {a: inputs.a}, at: lrz}
+  urgent: {command: 'wc -c {{inputs.b}}', in: {b: inputs.b}, at: lrz, priority: 5}
+""")
+    assert record.state == "COMPLETED", record.message
+    begun = sorted(record.transfers, key=lambda row: row.started_at or 0)
+    assert [row.name for row in begun] == ["b", "a"]
+
+
 def test_a_limited_link_takes_its_time(home: Home) -> None:
     """Nine mebibytes at four megabytes a second are more than two seconds."""
     (home.folder / "many").mkdir()
