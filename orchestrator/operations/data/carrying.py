@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from metadata.errors import IntegrityError, MiddlewareError, NotFoundError, SiteUnavailableError, StagingError
@@ -19,8 +19,8 @@ from staging.transfers import Arrival, Carrier, Order, Trip
 FileProgress = Callable[[str, int, int], None]
 """(what is on its way, bytes or files done, how many in all)"""
 
-_BATCH = 1000
-"""Files that travel in one call: enough to cost little each, few enough to tell how far it has come."""
+_BATCH_FILES, _BATCH_BYTES = 10_000, 4 << 30
+"""What travels in one call, and is noted when it has arrived: between two calls the link is idle for a second."""
 _ELSEWHERE = (NotFoundError, IntegrityError, SiteUnavailableError)
 """Errors that another copy of the content may not have."""
 
@@ -197,7 +197,21 @@ def _batches(pending: Sequence[Errand], left: dict[Errand, list[ReplicaRecord]])
     groups: defaultdict[tuple[str, str], list[Errand]] = defaultdict(list)
     for errand in pending:
         groups[left[errand][0].site, errand.destination.site].append(errand)
-    return [group[at : at + _BATCH] for group in groups.values() for at in range(0, len(group), _BATCH)]
+    return [batch for group in groups.values() for batch in _portions(group)]
+
+
+def _portions(group: Sequence[Errand]) -> Iterator[list[Errand]]:
+    """At least one errand each, and no more than one call should have."""
+    batch: list[Errand] = []
+    size_bytes = 0
+    for errand in group:
+        if batch and (len(batch) == _BATCH_FILES or size_bytes + errand.content.size_bytes > _BATCH_BYTES):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(errand)
+        size_bytes += errand.content.size_bytes
+    if batch:
+        yield batch
 
 
 def _stuck(errand: Errand) -> Carried:
