@@ -25,7 +25,7 @@ _ELSEWHERE = (NotFoundError, IntegrityError, SiteUnavailableError)
 """Errors that another copy of the content may not have."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Errand:
     """Some content that shall lie at a place."""
 
