@@ -142,7 +142,7 @@ class Routes:
             prediction=model.predict(size_bytes, files),
             bytes_per_s=model.cost.bytes_per_s,
             basis=basis,
-            measured=model.telling(size_bytes),
+            measured=model.telling(size_bytes, files),
             broken=self.history.is_broken(pair, way.key),
         )
 

@@ -178,6 +178,17 @@ def test_after_three_tries_of_each_the_choice_is_as_good_as_the_best(shape: tupl
     assert chosen.seconds == pytest.approx(TRUE_COSTS[chosen.way.mover].seconds(*shape), rel=0.15)
 
 
+def test_large_files_teach_nothing_of_many_small_ones() -> None:
+    """Each kind is tried by itself."""
+    history = LinkHistory()
+    routes = routes_of(history)
+    for at in range(20):
+        best = routes.ranked("agh", "lrz", size_bytes=64 * MIB, explore=True)[0]
+        history.note(taken(best, 64 * MIB, 1, at=at))
+    assert not routes.ranked("agh", "lrz", size_bytes=64 * MIB, explore=True)[0].trial
+    assert routes.ranked("agh", "lrz", size_bytes=64 * MIB, files=1000, explore=True)[0].trial
+
+
 def test_a_hopeless_way_is_tried_once() -> None:
     """Twice the time of the best is enough to know."""
     history = LinkHistory()
