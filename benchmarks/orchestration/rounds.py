@@ -110,9 +110,8 @@ def launched(command: Sequence[str], work: Path, *, variables: Mapping[str, str]
     """The command has run in `work/run`, timed as a whole process. Raises RunFailedError when it takes too long."""
     log, report = work / "log.txt", work / "report.txt"
     launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(report), str(log), *command]
-    _call(
-        launcher, folder=work / "run", variables=clean_environment(os.environ) | variables, label=label, limit_s=limit_s
-    )
+    environment = {**clean_environment(os.environ), **variables}
+    _call(launcher, folder=work / "run", variables=environment, label=label, limit_s=limit_s)
     code, wall, user, system, peak_kb = report.read_text().split()
     return Launch(
         code=int(code), wall_s=float(wall), cpu_s=float(user) + float(system), peak_bytes=int(peak_kb) * 1024,

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from orchestrator.quantities import parse_size
 
 _FOLDER = Path(".bench")
 _PEERS = ("rsync", "globus-url-copy", "scp", "rclone", "tar")
+
+
+_PLAIN: dict[str, Callable[[], Contender]] = {"rsync": Rsync, "scp": Scp, "globus-url-copy": GlobusUrlCopy, "tar": Tar}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -52,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", type=parse_size, default="1GiB", metavar="SIZE", help="of the large file; default: 1GiB"
     )
+    shaped = "the same over links whose rate is limited; default: 512MiB"
+    parser.add_argument("--shaped-size", type=parse_size, default="512MiB", metavar="SIZE", help=shaped)
     parser.add_argument("--files", type=_files, default="5000x20kB", metavar="NxSIZE", help="default: 5000x20kB")
     parser.add_argument(
         "--links", type=_links, default=",".join(LINKS), metavar="NAME,NAME", help=f"of {', '.join(LINKS)}"
@@ -59,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="rounds; default: 1")
     parser.add_argument("--peers", type=_peers, default=",".join(_PEERS), metavar="NAME,NAME", help="all; '' for none")
     parser.add_argument(
-        "--probes", default="32MiB", type=parse_size, metavar="SIZE", help="of the choice; default: 32MiB"
+        "--probes", default="16MiB", type=parse_size, metavar="SIZE", help="of the choice; default: 16MiB"
     )
     parser.add_argument("--no-choices", action="store_true", help="Convoy knows nothing of the links")
     parser.add_argument("--sites", type=_pair, default="sta,stb", metavar="FROM,TO", help="of the testbed, brought up")
@@ -105,10 +110,8 @@ def _measured(yard: Yard, options: argparse.Namespace, folder: Path) -> None:
     contenders: list[Contender] = [contender for contender, _ in found]
     payload = folder / "payload"
     count, size = options.files
-    loads = [
-        made(payload, BIG, files=1, file_bytes=options.size),
-        made(payload, SMALL, files=count, file_bytes=size),
-    ]
+    small = made(payload, SMALL, files=count, file_bytes=size)
+    loads = {link.name: [_large(payload, link, options), small] for link in options.links}
     probes = [
         made(payload, BIG, files=1, file_bytes=options.probes),
         made(payload, SMALL, files=max(2, count // 10), file_bytes=size),
@@ -120,7 +123,7 @@ def _measured(yard: Yard, options: argparse.Namespace, folder: Path) -> None:
             yard.cable.shape(link)
             if not options.no_choices:
                 choices += _chosen(yard, probes, link, learned)
-            for load in loads:
+            for load in loads[link.name]:
                 runs += _told_runs(yard, contenders, load, link, options.repeat)
     finally:
         yard.cable.shape(LINKS["none"])
@@ -130,24 +133,26 @@ def _measured(yard: Yard, options: argparse.Namespace, folder: Path) -> None:
     floors = {
         (link.name, load.name): seconds
         for link in options.links
-        for load in loads
+        for load in loads[link.name]
         if (seconds := link.seconds(load.size_bytes)) is not None
     }
     told = bars(rows, choices, floors=floors)
     labels = {contender.name: f"{contender.label} {number}" for contender, number in found}
-    sizes = {
-        BIG: (f"{options.size / 2**30:g} GiB", loads[0].size_bytes),
-        SMALL: (f"{count:,} x {size / 1000:g} kB", loads[1].size_bytes),
-    }
+    sizes = {(name, load.name): load.size_bytes for name, row in loads.items() for load in row}
     console = Console(width=max(170, Console().width), soft_wrap=True)
-    console.print(render_table(rows, labels, sizes))
+    console.print(render_table(rows, labels, sizes, files=count))
     for line in (*render_choices(choices), *told):
         console.print(str(line), highlight=False)
     file = options.json or folder / "results" / f"staging-{moment}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"versions": labels, "loads": {name: row[0] for name, row in sizes.items()}}
+    facts = {"versions": labels, "bytes": {" ".join(cell): size for cell, size in sizes.items()}}
     file.write_text(json.dumps(render_document(runs, rows, choices, told, facts), indent=2) + "\n")
     console.print(f"kept in {file}", highlight=False)
+
+
+def _large(payload: Path, link: Link, options: argparse.Namespace) -> Load:
+    size_bytes: int = options.size if link.rate_mbit is None else min(options.size, options.shaped_size)
+    return made(payload, BIG, files=1, file_bytes=size_bytes)
 
 
 def _chosen(yard: Yard, probes: Sequence[Load], link: Link, learned: Path) -> list[Choice]:
@@ -197,7 +202,7 @@ def _available(names: Sequence[str], yard: Yard, environments: Path) -> Iterator
                 continue
             contender, asked = Rclone(program), [str(program), "version"]
         else:
-            contender = {"rsync": Rsync, "scp": Scp, "globus-url-copy": GlobusUrlCopy, "tar": Tar}[name]()
+            contender = _PLAIN[name]()
             asked = {"scp": ["ssh", "-V"], "globus-url-copy": ["globus-url-copy", "-version"]}.get(
                 name, [name, "--version"]
             )

@@ -20,15 +20,13 @@ from metadata.records import Measurement
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import HERE, find_settings
 from staging.locations import Location
-from staging.ports import FileDigest
 from staging.routes import Route, Routes, Way
 from staging.transfers import Order
 
 _MOST_PROBES = 40
 _RIVAL = 1.4
-"""Ways that are expected to take this much longer than the best are not measured again."""
-
-Probe = tuple[str, FileDigest]
+"""Ways that took this much longer than the best when they were probed are not measured again."""
+_MOST_RIVALS = 6
 
 
 def main() -> None:
@@ -65,7 +63,8 @@ class _Trial:
     def race(self, rounds: int) -> dict[str, object]:
         """What it chooses now, and what each way takes that comes near."""
         ranked = self._ranked(explore=False)
-        rivals = [route.way for route in ranked if route.seconds <= _RIVAL * ranked[0].seconds and route.measured]
+        near = [route.way for route in ranked if route.seconds <= _RIVAL * ranked[0].seconds and route.measured]
+        rivals = near[:_MOST_RIVALS]
         seconds: dict[str, list[float]] = {}
         for turn in range(rounds):
             for way in rivals[turn % len(rivals) :] + rivals[: turn % len(rivals)]:
@@ -75,7 +74,6 @@ class _Trial:
         return {
             "chosen": str(ranked[0].way),
             "seconds": seconds,
-            "expected": {str(route.way): route.seconds for route in ranked if route.measured},
         }
 
     def _ranked(self, *, explore: bool) -> Sequence[Route]:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.orchestration.results import Bar
 from benchmarks.orchestration.tables import machine
-from benchmarks.staging.results import Choice, Run, Summary
+from benchmarks.staging.results import BIG, Choice, Run, Summary
 
 _COLUMNS = (
     "link", "load", "contender", "verified s", "MB/s verified", "transfer s", "MB/s plain", "CPU s", "time / Convoy's",
@@ -19,8 +19,10 @@ _COLUMNS = (
 _TEXTS = ("link", "load", "contender")
 
 
-def render_table(rows: Iterable[Summary], labels: Mapping[str, str], sizes: Mapping[str, tuple[str, int]]) -> Table:
-    """One line a contender, one block a link and load; `sizes` holds the label and bytes of each load."""
+def render_table(
+    rows: Iterable[Summary], labels: Mapping[str, str], sizes: Mapping[tuple[str, str], int], *, files: int
+) -> Table:
+    """One line a contender, one block a link and load; `sizes` holds the bytes by link and load."""
     table = Table(title="Data to a site, whole programs by the wall clock; medians")
     for name in _COLUMNS:
         table.add_column(name, justify="left" if name in _TEXTS else "right", no_wrap=True)
@@ -29,7 +31,8 @@ def render_table(rows: Iterable[Summary], labels: Mapping[str, str], sizes: Mapp
         if before not in (None, (row.link, row.load)):
             table.add_section()
         before = (row.link, row.load)
-        label, size = sizes[row.load]
+        size = sizes[row.link, row.load]
+        label = f"{size / 2**30:g} GiB" if row.load == BIG else f"{files:,} x {size / files / 1000:g} kB"
         named = labels[row.contender] + (f": {row.way}" if row.way else "")
         table.add_row(row.link, label, named, *_figures(row, size))
     return table
