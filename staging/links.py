@@ -90,9 +90,7 @@ class WayModel:
 
         One large file tells nothing of what a thousand small ones cost.
         """
-        return sum(
-            1 for sample in self.samples if 4 * sample.size_bytes >= size_bytes and 4 * sample.files >= files
-        )
+        return sum(1 for sample in self.samples if 4 * sample.size_bytes >= size_bytes and 4 * sample.files >= files)
 
     def _voices(self) -> Iterator[_Voice]:
         alike: dict[tuple[int, int], list[tuple[int, Measurement]]] = defaultdict(list)

@@ -58,7 +58,7 @@ Place = DatasetName | Location | Store
 
 def store_path(workdir: PurePosixPath, sha256: str) -> PurePosixPath:
     """Where a site keeps content that was brought there: by its hash, so that equal content lies there once."""
-    return workdir / "data" / sha256[:2] / sha256
+    return PurePosixPath(f"{workdir}/data/{sha256[:2]}/{sha256}")
 
 
 def partial_path(path: str, sha256: str) -> str:

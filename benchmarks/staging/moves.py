@@ -50,7 +50,7 @@ class Yard:
         """One run in new folders at both ends. Raises RunFailedError unless all has arrived."""
         with self._task(load, link) as (task, work):
             os.sync()  # nobody pays for what the one before left to be written
-            limit_s = self._limit_s(load, link)
+            limit_s = self._limit_s(contender, load, link)
             sums = task.home / "sums"
             began = time.time()
             before = [] if contender.verifies else [self._launched(sums_command(task, sums), contender, work)]
@@ -102,10 +102,10 @@ class Yard:
             for load, answer in zip(loads, answers, strict=True)
         ]  # fmt: skip
 
-    def _limit_s(self, load: Load, link: Link) -> float:
-        """Long enough to tell that somebody is far behind."""
-        quickest = self.quickest_s.get((link.name, load.name), link.seconds(load.size_bytes) or _LIMIT_S)
-        return min(_LIMIT_S, max(_LEAST_LIMIT_S, _BEHIND * quickest))
+    def _limit_s(self, contender: Contender, load: Load, link: Link) -> float:
+        """Long enough to tell that a peer is far behind. Convoy is never stopped, nor is whoever comes first."""
+        quickest = self.quickest_s.get((link.name, load.name), _LIMIT_S)
+        return _LIMIT_S if isinstance(contender, Convoy) else min(_LIMIT_S, max(_LEAST_LIMIT_S, _BEHIND * quickest))
 
     @contextmanager
     def _task(self, load: Load, link: Link) -> Iterator[tuple[Task, Path]]:
