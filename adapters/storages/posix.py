@@ -29,20 +29,17 @@ class PosixStorage:
 
     def stat(self, path: str) -> FileStat | None:
         """The file's facts; None when there is none."""
-        return self.stats([path]).get(path)
+        try:
+            facts = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._refused(path, error) from error
+        return FileStat(size_bytes=facts.st_size, modified_ns=facts.st_mtime_ns, inode=facts.st_ino)
 
     def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
         """The facts of many files; one that is not there is absent from the answer."""
-        found = {}
-        for path in paths:
-            try:
-                facts = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError as error:
-                raise self._refused(path, error) from error
-            found[path] = FileStat(size_bytes=facts.st_size, modified_ns=facts.st_mtime_ns, inode=facts.st_ino)
-        return found
+        return {path: facts for path in paths if (facts := self.stat(path))}
 
     def digest(self, path: str) -> FileDigest:
         """The file's size and SHA-256."""
