@@ -36,10 +36,8 @@ def task(tmp_path: Path) -> Task:
 
 
 def test_verified_rates_are_compared_and_what_peers_take_without_sums_is_told() -> None:
-    assert told(run("convoy", 10, 9), run("rsync", 11, 8), run("scp", 12, 7)) == [
-        "bar: wan: one large file, verified, at least 0.95x the best peer's rate: 1.10x rsync's (0.70x scp's without "
-        "sums), met"
-    ]
+    [bar] = told(run("convoy", 10, 9), run("rsync", 11, 8), run("scp", 12, 7))
+    assert bar.endswith("at least 0.95x the best peer's rate: 1.10x rsync's (0.70x scp's without sums), met")
 
 
 def test_a_bar_that_the_link_itself_forbids_says_so() -> None:
