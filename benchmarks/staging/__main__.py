@@ -56,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", type=parse_size, default="1GiB", metavar="SIZE", help="of the large file; default: 1GiB"
     )
-    shaped = "the same over links whose rate is limited; default: 512MiB"
-    parser.add_argument("--shaped-size", type=parse_size, default="512MiB", metavar="SIZE", help=shaped)
+    whole = "of that size over slow links, too; by default 512 MiB (wan) and 256 MiB (lossy)"
+    parser.add_argument("--whole", action="store_true", help=whole)
     parser.add_argument("--files", type=_files, default="5000x20kB", metavar="NxSIZE", help="default: 5000x20kB")
     parser.add_argument(
         "--links", type=_links, default=",".join(LINKS), metavar="NAME,NAME", help=f"of {', '.join(LINKS)}"
@@ -150,7 +150,7 @@ def _measured(yard: Yard, options: argparse.Namespace, folder: Path) -> None:
 
 
 def _large(payload: Path, link: Link, options: argparse.Namespace) -> Load:
-    size_bytes: int = options.size if link.rate_mbit is None else min(options.size, options.shaped_size)
+    size_bytes: int = options.size if options.whole else min(options.size, link.most_bytes)
     return made(payload, BIG, files=1, file_bytes=size_bytes)
 
 

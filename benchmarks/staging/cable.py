@@ -35,6 +35,8 @@ class Link:
     """A frame's chance on each of the two cables; a frame is up to 64 KB."""
     congestion_control: str | None = None
     """None: as this machine has it."""
+    most_bytes: int = 1 << 30
+    """Of the large file, or the benchmark would take an hour."""
     streams: int = 4
     """Of which globus-url-copy is at its best over it."""
 
@@ -45,9 +47,9 @@ class Link:
 
 LINKS = {
     "none": Link(name="none", label="unshaped"),
-    "wan": Link(name="wan", label="200 Mbit/s, 30 ms", rate_mbit=200, rtt_ms=30.0),
+    "wan": Link(name="wan", label="200 Mbit/s, 30 ms", rate_mbit=200, rtt_ms=30.0, most_bytes=1 << 29),
     "lossy": Link(
-        name="lossy", label="200 Mbit/s, 30 ms, lossy, cubic", rate_mbit=200, rtt_ms=30.0, loss=0.005,
+        name="lossy", label="200 Mbit/s, 30 ms, lossy, cubic", rate_mbit=200, rtt_ms=30.0, loss=0.0005, most_bytes=1 << 28,
         congestion_control="cubic", streams=8,
     ),
 }  # fmt: skip

@@ -30,7 +30,7 @@ from benchmarks.staging.results import Choice, Run
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _LIMIT_S = 300.0
-_BEHIND, _LEAST_LIMIT_S = 2.0, 12.0
+_BEHIND, _LEAST_LIMIT_S = 1.5, 12.0
 """Who takes that many times as long as the quickest so far, and longer than this, is stopped."""
 
 
