@@ -49,8 +49,8 @@ LINKS = {
     "none": Link(name="none", label="unshaped"),
     "wan": Link(name="wan", label="200 Mbit/s, 30 ms", rate_mbit=200, rtt_ms=30.0, most_bytes=1 << 29),
     "lossy": Link(
-        name="lossy", label="200 Mbit/s, 30 ms, lossy, cubic", rate_mbit=200, rtt_ms=30.0, loss=0.0005, most_bytes=1 << 28,
-        congestion_control="cubic", streams=8,
+        name="lossy", label="200 Mbit/s, 30 ms, lossy, cubic", rate_mbit=200, rtt_ms=30.0, loss=0.0005,
+        most_bytes=1 << 28, congestion_control="cubic", streams=8,
     ),
 }  # fmt: skip
 

@@ -16,11 +16,10 @@ from pathlib import Path
 
 from metadata.errors import MiddlewareError
 from metadata.policy import ANYWHERE
-from metadata.records import Measurement
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import HERE, find_settings
 from staging.locations import Location
-from staging.routes import Route, Routes, Way
+from staging.routes import Route, Way
 from staging.transfers import Order
 
 _MOST_PROBES = 40
@@ -46,6 +45,7 @@ class _Trial:
         self._workspace = workspace
         self._site = site
         self._carrier = workspace.carrier
+        self._routes = workspace.routes
         storage = workspace.storages[HERE]
         self._files = sorted(storage.digests([str(path) for path in folder.iterdir()]).items())
         self._size_bytes = sum(digest.size_bytes for _, digest in self._files)
@@ -77,8 +77,9 @@ class _Trial:
         }
 
     def _ranked(self, *, explore: bool) -> Sequence[Route]:
-        routes: Routes = self._workspace.routes
-        return routes.ranked(HERE, self._site, size_bytes=self._size_bytes, files=len(self._files), explore=explore)
+        return self._routes.ranked(
+            HERE, self._site, size_bytes=self._size_bytes, files=len(self._files), explore=explore
+        )
 
     def _carry(self, way: Way, *, learn: bool) -> float | None:
         """Seconds until all was verified; None when this way cannot."""
@@ -95,18 +96,17 @@ class _Trial:
             for path, digest in self._files
         ]
         delivery = self._carrier.carry(orders, ways=[way])
-        if any(isinstance(outcome, MiddlewareError) for outcome in delivery.outcomes):
-            raise SystemExit(f"{way}: {next(iter(delivery.outcomes))}")
-        took_s = sum(trip.seconds for trip in delivery.trips)
+        failed = next((outcome for outcome in delivery.outcomes if isinstance(outcome, MiddlewareError)), None)
+        if failed is not None:
+            print(f"{way}: {failed}", file=sys.stderr)
+            self._routes.history.note_failure((HERE, self._site), way.key)
+            return None
         if learn:
-            self._workspace.catalogue.add_measurement(
-                Measurement(
-                    source_site=HERE, destination_site=self._site, mover=way.mover, direction=str(way.direction),
-                    streams=way.streams, files=len(orders), size_bytes=self._size_bytes, seconds=took_s,
-                    measured_at=time.time(),
-                )
-            )  # fmt: skip
-        return took_s
+            for trip in delivery.trips:
+                measurement = trip.measurement(HERE, self._site, measured_at=time.time())
+                self._workspace.catalogue.add_measurement(measurement)
+                self._routes.history.note(measurement)
+        return sum(trip.seconds for trip in delivery.trips)
 
 
 if __name__ == "__main__":
