@@ -109,7 +109,7 @@ class Yard:
 
     @contextmanager
     def _task(self, load: Load, link: Link) -> Iterator[tuple[Task, Path]]:
-        """New folders, here and there; the large ones go at once, small files when all is over."""
+        """New folders, here and there; what arrived is removed at once."""
         work = Path(tempfile.mkdtemp(dir=self.folder))
         for part in ("run", "home", "tmp"):
             (work / part).mkdir()
@@ -119,6 +119,7 @@ class Yard:
             yield task, work
         finally:
             shutil.rmtree(self.cable.destination.seen(task.target), ignore_errors=True)
+            shutil.rmtree(_sockets(work), ignore_errors=True)
 
     def _launched(
         self, command: Sequence[str], contender: Contender, work: Path, *, limit_s: float = _LIMIT_S
@@ -130,8 +131,7 @@ class Yard:
         return launch
 
     def _variables(self, work: Path) -> dict[str, str]:
-        # Sockets of logins need short paths; a login of an earlier run must not be found.
-        sockets = Path(tempfile.gettempdir()) / f"b{work.name[-6:]}"
+        sockets = _sockets(work)
         sockets.mkdir(mode=0o700, exist_ok=True)
         return {"HOME": str(work / "home"), "TMPDIR": str(work / "tmp"), "XDG_RUNTIME_DIR": str(sockets)}
 
@@ -142,6 +142,11 @@ class Yard:
         if len(found) != task.load.files or sum(found) != task.load.size_bytes:
             bytes_told = f"{sum(found)} of {task.load.size_bytes} bytes"
             raise RunFailedError(f"{contender.label}: {len(found)} of {task.load.files} files, {bytes_told}")
+
+
+def _sockets(work: Path) -> Path:
+    """For logins: their sockets need short paths, and a login of an earlier run must not be found."""
+    return Path(tempfile.gettempdir()) / f"bench-{work.name[-8:]}"
 
 
 def turns(contenders: Sequence[Contender], load: Load, repeat: int) -> Iterator[Contender]:
