@@ -110,7 +110,7 @@ class Routes:
         ranked = sorted(routes, key=lambda route: (route.broken, route.seconds * (1 if route.measured else _UNTRIED)))
         fixed = self.rules_of(source, destination).mover is not None
         if explore and not fixed and size_bytes <= PROBE_BYTES and len(ranked) > 1:
-            ranked = self._with_trial_first(ranked, routes)
+            ranked = self._with_trial_first(ranked, routes, files=files)
         return ranked
 
     @staticmethod
@@ -130,10 +130,21 @@ class Routes:
             self._known_ways[pair] = ways(self.endpoints[source], self.endpoints[destination], self.movers, rules)
         return self._known_ways[pair]
 
+    def _hoped_s(self, route: Route, best_s: float, files: int) -> float:
+        """What a trial takes if all goes well.
+
+        An untried way may be as fast as the best, as parallel streams are where packets get lost.
+        """
+        if route.measured:
+            return route.seconds
+        return min(route.seconds, best_s + _START_S + files * self._file_s(route.way))
+
+    def _file_s(self, way: Way) -> float:
+        return _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
+
     def _route(self, pair: Pair, way: Way, size_bytes: int, files: int) -> Route:
         rate, basis = self._believed_rate(pair)
-        per_file = _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
-        prior = Cost(start_s=_START_S, per_file_s=per_file, bytes_per_s=rate)
+        prior = Cost(start_s=_START_S, per_file_s=self._file_s(way), bytes_per_s=rate)
         model = self.history.model(pair, way.key, prior)
         if model.samples:
             basis = "measured once" if len(model.samples) == 1 else f"measured {len(model.samples)} times"
@@ -142,7 +153,7 @@ class Routes:
             prediction=model.predict(size_bytes, files),
             bytes_per_s=model.cost.bytes_per_s,
             basis=basis,
-            measured=model.telling(size_bytes),
+            measured=model.telling(size_bytes, files),
             broken=self.history.is_broken(pair, way.key),
         )
 
@@ -154,14 +165,14 @@ class Routes:
             known.append((self.declared[pair], "declared in the site file"))
         return max(known, default=(DEFAULT_RATE_BYTES_PER_S, "assumed"))
 
-    def _with_trial_first(self, ranked: list[Route], by_merit: Sequence[Route]) -> list[Route]:
+    def _with_trial_first(self, ranked: list[Route], by_merit: Sequence[Route], *, files: int) -> list[Route]:
         """A way that was tried too seldom comes first; one that was tried and is hopeless is left where it is."""
         best = min((route.seconds for route in ranked if route.measured), default=float("inf"))
         expected = max(_CHEAP_S, _HOPELESS * ranked[0].seconds)
         for route in sorted(by_merit, key=lambda route: route.measured):
             if route.broken or route.measured >= PROBES or (route.measured and route.seconds > _HOPELESS * best):
                 continue
-            if route.seconds > expected:
+            if self._hoped_s(route, best, files) > expected:
                 continue  # a thousand files are no small matter for a way that opens a connection for each
             trial = replace(route, basis=f"tried to learn of it ({route.measured + 1} of {PROBES})", trial=True)
             return [trial, *(other for other in ranked if other is not route)]

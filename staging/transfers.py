@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from metadata.errors import (
     IntegrityError,
@@ -42,6 +43,14 @@ class Order:
     source: Location
     destination: Location
     policy: Policy
+
+    def __hash__(self) -> int:
+        return hash(self.destination.path)  # of all fields it would be most of the work with many small files
+
+    @cached_property
+    def partial_path(self) -> str:
+        """Where the content is gathered."""
+        return partial_path(self.destination.path, self.content.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,15 +232,15 @@ class _Load:
 
     def _use_partials(self) -> None:
         """Partial files that are whole get their names; wrong ones of full length go, others wait to be resumed."""
-        self.present = self.destination.stats([_partial(order) for order in self.pending])
+        self.present = self.destination.stats([order.partial_path for order in self.pending])
         whole = [
             order
             for order in self.pending
-            if (facts := self.present.get(_partial(order))) and facts.size_bytes >= order.content.size_bytes
+            if (facts := self.present.get(order.partial_path)) and facts.size_bytes >= order.content.size_bytes
         ]
         if whole:
             wrong = self._accept(whole, {}, dict.fromkeys(whole, 0))
-            self.destination.remove_all([_partial(order) for order in wrong])
+            self.destination.remove_all([order.partial_path for order in wrong])
             self.present = {path: facts for path, facts in self.present.items() if path not in _partials(wrong)}
 
     def _check_sources(self) -> None:
@@ -254,14 +263,14 @@ class _Load:
             message = f"{site}: {_shown(self.pending)} needs {wanted} bytes and {free} are free"
             raise NoSpaceError(f"{message}; free some space there, then: convoy retry", site=site)
         if wanted >= _PROBED_BYTES:
-            self.destination.probe_room(_partial(self.pending[0]), size_bytes=wanted)
+            self.destination.probe_room(self.pending[0].partial_path, size_bytes=wanted)
 
     # -- moving ------------------------------------------------------------------------------------------------
 
     def _copy_within(self) -> None:
         """Content of the same site does not travel."""
         if self.pending:
-            self.destination.copy_all([(order.source.path, _partial(order)) for order in self.pending])
+            self.destination.copy_all([(order.source.path, order.partial_path) for order in self.pending])
             self._explain(self._accept(self.pending, {}, dict.fromkeys(self.pending, 0)))
 
     def _move_by_best(self) -> None:
@@ -294,12 +303,12 @@ class _Load:
             raise trouble
 
     def _move(self, way: Way) -> None:
-        resumed = [order for order in self.pending if _partial(order) in self.present]
+        resumed = [order for order in self.pending if order.partial_path in self.present]
         wrong = self._move_once(way, self.pending)
         again = [order for order in wrong if order in resumed]
         if again:
             # What an earlier try left was not the beginning of these files; they are brought anew, once.
-            self.destination.remove_all([_partial(order) for order in again])
+            self.destination.remove_all([order.partial_path for order in again])
             self.present = {}
             wrong = [order for order in wrong if order not in again] + self._move_once(way, again)
         self._explain(wrong)
@@ -317,7 +326,7 @@ class _Load:
             destination=self.destination.endpoint,
             files=tuple(
                 MoveFile(
-                    source_path=order.source.path, partial_path=_partial(order), size_bytes=order.content.size_bytes
+                    source_path=order.source.path, partial_path=order.partial_path, size_bytes=order.content.size_bytes
                 )
                 for order in orders
             ),
@@ -336,7 +345,7 @@ class _Load:
         return wrong
 
     def _missing_bytes(self, order: Order) -> int:
-        facts = self.present.get(_partial(order))
+        facts = self.present.get(order.partial_path)
         return order.content.size_bytes - min(facts.size_bytes if facts else 0, order.content.size_bytes)
 
     # -- after -------------------------------------------------------------------------------------------------
@@ -345,11 +354,11 @@ class _Load:
         self, orders: Sequence[Order], known: Mapping[str, FileDigest], moved: Mapping[Order, int]
     ) -> list[Order]:
         """Whatever is right at its partial path gets its final name; returns the others."""
-        unknown = [path for order in orders if (path := _partial(order)) not in known]
+        unknown = [path for order in orders if (path := order.partial_path) not in known]
         digests = {**known, **(self.destination.digests(unknown) if unknown else {})}
-        right = [order for order in orders if digests.get(_partial(order)) == order.content]
+        right = [order for order in orders if digests.get(order.partial_path) == order.content]
         if right:
-            self.destination.rename_all([(_partial(order), order.destination.path) for order in right])
+            self.destination.rename_all([(order.partial_path, order.destination.path) for order in right])
             finals = self.destination.stats([order.destination.path for order in right])
             for order in right:
                 if facts := finals.get(order.destination.path):
@@ -360,7 +369,7 @@ class _Load:
         """Says for each whether the source or the way is to blame for wrong bytes. They do not stay."""
         if not wrong:
             return
-        self.destination.remove_all([_partial(order) for order in wrong])
+        self.destination.remove_all([order.partial_path for order in wrong])
         digests = self.source.digests([order.source.path for order in wrong])
         for order in wrong:
             if order.source.path not in digests:
@@ -393,18 +402,14 @@ class _Load:
 
     def _clean_up(self) -> None:
         """What failed for good leaves nothing: half a file would keep its room from others."""
-        failed = [_partial(order) for order, outcome in self.outcomes.items() if isinstance(outcome, PermanentError)]
+        failed = [order.partial_path for order, outcome in self.outcomes.items() if isinstance(outcome, PermanentError)]
         if failed:
             with suppress(MiddlewareError):  # the failure itself is what is told
                 self.destination.remove_all(failed)
 
 
-def _partial(order: Order) -> str:
-    return partial_path(order.destination.path, order.content.sha256)
-
-
 def _partials(orders: Sequence[Order]) -> set[str]:
-    return {_partial(order) for order in orders}
+    return {order.partial_path for order in orders}
 
 
 def _shown(orders: Sequence[Order]) -> str:

@@ -14,12 +14,12 @@ from statistics import median
 
 from rich.console import Console
 
+from benchmarks.login import Login, NoSiteError, bring_up, sites
 from benchmarks.orchestration.contenders import Contender
 from benchmarks.orchestration.environments import EnvironmentFailedError, environment_of, packages_of
 from benchmarks.orchestration.rounds import RunFailedError, measure, rounds
 from benchmarks.slurm.commands import command_ms
 from benchmarks.slurm.contenders import AT_LOGIN, OURS, StreamFlowFromOutside, lags_s
-from benchmarks.slurm.login import Login, NoSiteError, bring_up, sites
 from benchmarks.slurm.results import Observation, bars, rows
 from benchmarks.slurm.tables import render_document, render_lags, render_table
 

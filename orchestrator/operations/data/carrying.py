@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ from metadata.policy import Policy
 from metadata.records import ReplicaRecord
 from orchestrator.operations.data.shipping import Shipment
 from orchestrator.operations.workspace import Workspace
-from staging.locations import Location, partial_path, store_path
+from staging.locations import Location, store_path
 from staging.ports import FileDigest
 from staging.routes import Routes
 from staging.transfers import Arrival, Carrier, Delivery, Order, Outcome, Trip
@@ -28,13 +28,13 @@ from staging.transfers import Arrival, Carrier, Delivery, Order, Outcome, Trip
 FileProgress = Callable[[str, int, int], None]
 """(what is on its way or read, bytes done, how many in all)"""
 
-_BATCH = 1000
-"""Files that travel in one call: enough to cost little each, few enough to tell how far it has come."""
+_BATCH_FILES, _BATCH_BYTES = 10_000, 4 << 30
+"""What travels in one call, and is noted when it has arrived: between two calls the link is idle for a second."""
 _ELSEWHERE = (NotFoundError, IntegrityError, SiteUnavailableError)
 """Errors that another copy of the content may not have."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Errand:
     """Some content that shall lie at a place."""
 
@@ -215,9 +215,7 @@ class _Round:
     def _take_back(self, orders: Sequence[Order]) -> None:
         """What is canceled leaves no partial file."""
         with suppress(MiddlewareError):  # `convoy data clean` finds them later
-            self._workspace.storages[orders[0].destination.site].remove_all(
-                [partial_path(order.destination.path, order.content.sha256) for order in orders]
-            )
+            self._workspace.storages[orders[0].destination.site].remove_all([order.partial_path for order in orders])
 
     def _tell(self, name: str, done: int) -> None:
         if self._progress:
@@ -257,7 +255,21 @@ def _batches(pending: Sequence[Errand], left: dict[Errand, list[ReplicaRecord]])
     groups: defaultdict[tuple[str, str], list[Errand]] = defaultdict(list)
     for errand in pending:
         groups[left[errand][0].site, errand.destination.site].append(errand)
-    return [group[at : at + _BATCH] for group in groups.values() for at in range(0, len(group), _BATCH)]
+    return [batch for group in groups.values() for batch in _portions(group)]
+
+
+def _portions(group: Sequence[Errand]) -> Iterator[list[Errand]]:
+    """At least one errand each, and no more than one call should have."""
+    batch: list[Errand] = []
+    size_bytes = 0
+    for errand in group:
+        if batch and (len(batch) == _BATCH_FILES or size_bytes + errand.content.size_bytes > _BATCH_BYTES):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(errand)
+        size_bytes += errand.content.size_bytes
+    if batch:
+        yield batch
 
 
 def _stuck(errand: Errand) -> Carried:

@@ -1,4 +1,4 @@
-"""The cluster's login node: files and programs come there past every contender, and their commands are counted."""
+"""A site of the testbed: files and programs come there past every contender, and what is asked of it is counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "tests" / "testbed" / "sites.sh"
+SCRIPT = Path(__file__).resolve().parents[1] / "tests" / "testbed" / "sites.sh"
 COMMANDS = ("sbatch", "squeue", "scontrol", "sacct", "scancel", "sinfo", "sacctmgr")
 _COUNTS = "/var/tmp/convoy-bench-commands.log"
 _USER_ID = 2001
