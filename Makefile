@@ -53,6 +53,7 @@ fmt: $(VENV)/.dev ## Formats the code
 bench: $(VENV)/.dev ## Measures Convoy and its peers in the same run
 	$(BIN)/python -m benchmarks.orchestration
 	$(BIN)/python -m benchmarks.slurm --stop
+	$(BIN)/python -m benchmarks.staging --stop
 
 testbed: ## Brings up two practice SLURM clusters on this machine (needs root)
 	tests/testbed/sites.sh up agh lrz

@@ -1,4 +1,4 @@
-"""The catalogue of data: what there is, where its copies lie, who restricts it, and what the past tells of it."""
+"""The catalogue of data: what there is, where its copies lie, who restricts it, and what was measured of links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, overload
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, OperationalError
 
-from metadata import attributes, datasets, files, measurements, namespace, replicas, timings
+from metadata import attributes, datasets, files, measurements, namespace, replicas
 from metadata.clauses import Kind, clause
 from metadata.errors import InvalidInputError, SiteUnavailableError
 from metadata.namespace import Rename
@@ -20,7 +20,6 @@ from metadata.records import (
     FileRecord,
     Measurement,
     NewFile,
-    QueueWait,
     ReplicaRecord,
 )
 from metadata.search import Condition, parse_condition
@@ -253,21 +252,6 @@ class Catalogue:
         """The newest 40 measurements of each way (mover, direction, streams) over each link, the newest first."""
         with self._reading() as connection:
             return measurements.recent(connection)
-
-    def durations(self) -> dict[tuple[str, str, str], float]:
-        """(run name, step name, site) -> median seconds of its newest 100 completed attempts."""
-        with self._reading() as connection:
-            return timings.durations(connection)
-
-    def queue_waits(self) -> dict[str, QueueWait]:
-        """Site -> how long the newest 100 steps that started there, of any run, waited for their first start."""
-        with self._reading() as connection:
-            return timings.queue_waits(connection)
-
-    def output_sizes(self) -> dict[tuple[str, str], dict[str, float]]:
-        """(run name, step name) -> output name -> median bytes that one of its newest 100 completed tasks left."""
-        with self._reading() as connection:
-            return timings.output_sizes(connection)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -10,12 +10,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
-from sqlalchemy import Connection, Engine, delete, select, update
-from sqlalchemy.exc import OperationalError
-
+from metadata.errors import SiteUnavailableError
 from metadata.holders import HEARTBEAT_S, lives, this_process
-from metadata.statements import chunks, insert_missing
-from metadata.tables import CLAIMS
+from metadata.sessions import Sessions
+
+_TAKE = """
+    INSERT INTO claims (place, holder, host, pid, process_started_at, heartbeat_at)
+    VALUES (:place, :holder, :host, :pid, :process_started_at, :heartbeat_at) ON CONFLICT DO NOTHING
+"""
+_TAKEN = "SELECT place FROM claims WHERE holder = :holder"
+_HOLDERS = "SELECT DISTINCT holder, host, pid, process_started_at, heartbeat_at FROM claims"
+_RENEW = "UPDATE claims SET heartbeat_at = :now WHERE holder = :holder"
+_FORGET = "DELETE FROM claims WHERE holder = :holder"
 
 
 def place_of(site: str, path: str) -> str:
@@ -36,8 +42,8 @@ class Claim:
 class Claims:
     """Rights to write, kept in the database. A process that dies loses its own."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._writer = engine.execution_options(writing=True)
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
 
     @contextmanager
     def held(self, places: Collection[str]) -> Iterator[Claim]:
@@ -55,32 +61,21 @@ class Claims:
         finally:
             over.set()
             beats.join()
-            with self._writer.begin() as connection:
-                connection.execute(delete(CLAIMS).where(CLAIMS.c.holder == holder))
+            with self._sessions.writing() as session:
+                session.change(_FORGET, holder=holder)
 
     def _taken(self, holder: str, places: Collection[str]) -> frozenset[str]:
         mine = {"holder": holder, **this_process()}
-        with self._writer.begin() as connection:
-            _forget_dead(connection, places)
-            insert_missing(connection, CLAIMS, [{"place": place, **mine} for place in sorted(places)])
-            return frozenset(connection.scalars(select(CLAIMS.c.place).where(CLAIMS.c.holder == holder)))
+        with self._sessions.writing() as session:
+            for row in session.rows(_HOLDERS):
+                if not lives(row):
+                    session.change(_FORGET, holder=row["holder"])
+            session.change_each(_TAKE, [{"place": place, **mine} for place in sorted(places)])
+            return frozenset(row["place"] for row in session.rows(_TAKEN, holder=holder))
 
     def _renew(self, holder: str, claim: Claim, over: Event) -> None:
-        mine = update(CLAIMS).where(CLAIMS.c.holder == holder)
         while not over.wait(HEARTBEAT_S):
             # A database that is busy for long is asked again; whoever took the claim away stays known.
-            with suppress(OperationalError), self._writer.begin() as connection:
-                kept = connection.execute(mine.values(heartbeat_at=time.time())).rowcount
+            with suppress(SiteUnavailableError), self._sessions.writing() as session:
+                kept = session.change(_RENEW, holder=holder, now=time.time())
                 claim.lost = kept < len(claim.places)
-
-
-def _forget_dead(connection: Connection, places: Collection[str]) -> None:
-    """Claims of processes that are no more do not count."""
-    holders = {
-        row["holder"]: dict(row)
-        for some in chunks(places)
-        for row in connection.execute(select(CLAIMS).where(CLAIMS.c.place.in_(some))).mappings()
-    }
-    dead = [holder for holder, row in holders.items() if not lives(row)]
-    for some in chunks(dead):
-        connection.execute(delete(CLAIMS).where(CLAIMS.c.holder.in_(some)))

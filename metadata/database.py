@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from metadata.errors import AdapterUnavailableError, ConflictError, InvalidInputError, SiteUnavailableError
+from metadata.sessions import HEAD, prepared_file, tune_sqlite
 from metadata.tables import METADATA
 
-HEAD = "0004"
-"""The newest migration. A test holds this against the migrations themselves."""
-
 MIGRATIONS = Path(__file__).parent / "migrations"
-_BUSY_TIMEOUT_MS = 30_000
 # Any number, as long as every Convoy asks for the same lock.
 _SCHEMA_LOCK = 0x636F6E766F79
+_VERSION_TABLE = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
 
 
 def open_database(url: str) -> Engine:
@@ -48,6 +49,8 @@ def _connect(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+            parsed = parsed.set(database=str(prepared_file(parsed.database)))
         engine = create_engine(parsed)
     except ArgumentError as error:
         raise InvalidInputError(f"not a database URL: {error}. Write sqlite:///FILE or postgresql://...") from error
@@ -55,19 +58,13 @@ def _connect(url: str) -> Engine:
         message = f"no driver for this database ({error.name}); install it with: pip install 'convoy-hpc[postgres]'"
         raise AdapterUnavailableError(message) from error
     if engine.dialect.name == "sqlite":
-        if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
         event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "begin", _begin_for_writing)
     return engine
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    """WAL lets people read while the engine writes; NORMAL keeps every commit through a killed process."""
-    # The driver's own transactions begin too late to keep a read and a write together.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
-        connection.execute(f"PRAGMA {pragma}")
+    tune_sqlite(connection)
 
 
 def _begin_for_writing(connection: Any) -> None:
@@ -94,8 +91,20 @@ def _create(engine: Engine) -> None:
         if "runs" in inspect(connection).get_table_names():
             return  # another process was quicker
         METADATA.create_all(connection, checkfirst=False)
-        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+        connection.execute(text(_VERSION_TABLE))
         connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+
+
+def fresh_script() -> str:
+    """What `metadata/fresh.sql` must say: the tables as they are now, in the words of SQLite."""
+    words = sqlite.dialect()
+    statements: list[CreateTable | CreateIndex] = []
+    for table in METADATA.sorted_tables:
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [CreateTable(table), *(CreateIndex(index) for index in indexes)]
+    made = [f"{statement.compile(dialect=words)}".strip() for statement in statements]
+    made += [_VERSION_TABLE, f"INSERT INTO alembic_version VALUES ('{HEAD}')"]  # noqa: S608 - nobody's input
+    return ";\n".join(re.sub(r" +\n", "\n", text.replace("\t", "    ")) for text in made) + "\n"
 
 
 def upgrade(engine: Engine, *, target: str = "head") -> None:

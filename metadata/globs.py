@@ -48,6 +48,15 @@ def _pieces(pattern: str) -> Iterator[str]:
 def _character_class(token: str) -> str:
     negated = token.startswith("[!")
     inside = token[2 if negated else 1 : -1]
-    # Backslashes and carets mean themselves in a shell pattern, and Python reserves doubled set operators.
-    escaped = re.sub(r"([\\^\[&~|])", r"\\\1", inside)
-    return f"(?!/)[{'^' if negated else ''}{escaped}]"
+    return f"(?!/)[{'^' if negated else ''}{''.join(_members(inside))}]"
+
+
+def _members(inside: str) -> Iterator[str]:
+    """Characters and ranges; everything else that Python gives a meaning to means itself in a shell pattern."""
+    while inside:
+        if inside[1:2] == "-" and len(inside) > 2:
+            yield f"{re.escape(inside[0])}-{re.escape(inside[2])}"
+            inside = inside[3:]
+        else:
+            yield re.escape(inside[0])
+            inside = inside[1:]

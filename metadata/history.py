@@ -7,7 +7,7 @@ step carries `counts` and `orchestrator.lifecycle.combined` reads them.
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
@@ -15,16 +15,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, RowMapping, Select, Table, func, select
 
 from metadata.errors import NotFoundError
+from metadata.progress import Counts
 from metadata.tables import ATTEMPTS, EVENTS, RUNS, STEPS, TASKS, TRANSFERS
 
 # A plan of a thousand slides is long, and only whole records need it.
 _BRIEF = select(*(column for column in RUNS.c if column is not RUNS.c.plan))
-_MOST_ACTIVE = 100
-"""Transfers under way that are told one by one; nobody reads more, and thousands may travel together."""
-_NOT_ACTIVE = ("NEW", "COMPLETED", "FAILED", "CANCELED")
-
-Counts = Mapping[str, int]
-"""How many there are in each state; states that nothing is in are left out."""
+_ENDED = ("COMPLETED", "FAILED", "CANCELED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,28 +159,11 @@ class RunRecord(RunSummary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepProgress:
-    """How far a step has come."""
+class RunTransfer:
+    """A transfer of some run."""
 
-    name: str
-    position: int
-    site: str
-    skipped: str
-    expanded: bool
-    counts: Counts
-    reused: int = 0
-    """Tasks whose results were taken over from an earlier run."""
-
-    @property
-    def total(self) -> int:
-        """Its tasks so far; more may come until it is expanded."""
-        return sum(self.counts.values())
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransferProgress:
-    """A transfer that is under way."""
-
+    id: int
+    run_id: str
     name: str
     size_bytes: int
     bytes_done: int
@@ -192,28 +171,9 @@ class TransferProgress:
     destination_site: str
     mover: str
     state: str
-    started_at: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunProgress:
-    """A run at one moment, cheap enough to ask several times a second."""
-
-    id: str
-    name: str
-    state: str
-    wanted: str
     message: str
     created_at: float
-    started_at: float | None
     ended_at: float | None
-    steps: tuple[StepProgress, ...]
-    transfers: tuple[TransferProgress, ...]
-    """Those under way, oldest first; a hundred at most."""
-    transfer_counts: Counts
-    """All of them, by state."""
-    bytes_done: int
-    bytes_total: int
 
 
 class History:
@@ -245,16 +205,19 @@ class History:
                 events=_events(connection, row["id"]),
             )  # fmt: skip
 
-    def progress(self, id_or_prefix: str) -> RunProgress:
-        """How far the run has come: five small questions, however many tasks it has. Raises NotFoundError."""
+    def full_id(self, id_or_prefix: str) -> str:
+        """The id of the run that begins so. Raises NotFoundError when none does, or more than one."""
         with self._engine.connect() as connection:
-            row = _run_row(connection, id_or_prefix)
-            counts, done, total = _transfer_sums(connection, row["id"])
-            return _made(
-                RunProgress, row, transfer_counts=counts, bytes_done=done, bytes_total=total,
-                steps=_step_progress(connection, row["id"]),
-                transfers=_active_transfers(connection, row["id"]),
-            )  # fmt: skip
+            return str(_run_row(connection, id_or_prefix)["id"])
+
+    def transfers(self, *, ended: int = 0) -> tuple[RunTransfer, ...]:
+        """Of runs that have not ended, the transfers that have not either; before them the newest `ended` of all."""
+        found = select(TRANSFERS).join(RUNS, RUNS.c.id == TRANSFERS.c.run_id)
+        going = found.where(TRANSFERS.c.state.not_in(_ENDED), RUNS.c.state.not_in(_ENDED)).order_by(TRANSFERS.c.id)
+        over = found.where(TRANSFERS.c.state.in_(_ENDED)).order_by(TRANSFERS.c.ended_at.desc()).limit(ended)
+        with self._engine.connect() as connection:
+            rows = [*(_rows(connection, over)[::-1] if ended else ()), *_rows(connection, going)]
+        return tuple(_made(RunTransfer, row) for row in rows)
 
     def events(self, id_or_prefix: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
         """The run's journal behind the event `after_id`, oldest first. Raises NotFoundError."""
@@ -340,23 +303,6 @@ def _sums(connection: Connection, run_ids: Sequence[str]) -> tuple[dict[str, dic
     return counts, moved
 
 
-def _step_counts(connection: Connection, run_id: str) -> tuple[dict[int, dict[str, int]], dict[int, int]]:
-    """Tasks by state, and how many took over earlier results, for each step's row id."""
-    counts: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    reused: defaultdict[int, int] = defaultdict(int)
-    taken = (TASKS.c.reused_from != "").label("taken")
-    query = select(TASKS.c.step_id, TASKS.c.state, taken, func.count().label("tasks"))
-    groups = (TASKS.c.step_id, TASKS.c.state, taken)
-    for row in _rows(connection, query.where(TASKS.c.run_id == run_id).group_by(*groups)):
-        counts[row["step_id"]][row["state"]] += row["tasks"]
-        reused[row["step_id"]] += row["tasks"] if row["taken"] else 0
-    return defaultdict(dict, {step: dict(states) for step, states in counts.items()}), reused
-
-
-def _step_rows(connection: Connection, run_id: str) -> Sequence[RowMapping]:
-    return _rows(connection, select(STEPS).where(STEPS.c.run_id == run_id).order_by(STEPS.c.position))
-
-
 def _steps(connection: Connection, run_id: str) -> tuple[StepRecord, ...]:
     attempts: dict[int, list[AttemptRecord]] = defaultdict(list)
     for row in _rows(connection, _of_run(ATTEMPTS, run_id).order_by(None).order_by(ATTEMPTS.c.number)):
@@ -364,9 +310,14 @@ def _steps(connection: Connection, run_id: str) -> tuple[StepRecord, ...]:
     tasks: dict[int, list[TaskRecord]] = defaultdict(list)
     for row in _rows(connection, _of_run(TASKS, run_id).order_by(None).order_by(TASKS.c.position)):
         tasks[row["step_id"]].append(_task(row, attempts[row["id"]]))
-    counts, _ = _step_counts(connection, run_id)
-    rows = _step_rows(connection, run_id)
-    return tuple(_made(StepRecord, row, counts=counts[row["id"]], tasks=tuple(tasks[row["id"]])) for row in rows)
+    rows = _rows(connection, _of_run(STEPS, run_id).order_by(None).order_by(STEPS.c.position))
+    return tuple(
+        _made(StepRecord, row, counts=_by_state(tasks[row["id"]]), tasks=tuple(tasks[row["id"]])) for row in rows
+    )
+
+
+def _by_state(tasks: Iterable[TaskRecord]) -> Counts:
+    return dict(Counter(task.state for task in tasks))
 
 
 def _task(row: RowMapping, attempts: Sequence[AttemptRecord]) -> TaskRecord:
@@ -395,26 +346,3 @@ def _transfers(connection: Connection, run_id: str) -> tuple[TransferRecord, ...
 def _events(connection: Connection, run_id: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
     rows = _rows(connection, _of_run(EVENTS, run_id).where(EVENTS.c.id > after_id))
     return tuple(_made(EventRecord, row) for row in rows)
-
-
-def _step_progress(connection: Connection, run_id: str) -> tuple[StepProgress, ...]:
-    counts, reused = _step_counts(connection, run_id)
-    return tuple(
-        _made(StepProgress, row, counts=counts[row["id"]], reused=reused[row["id"]])
-        for row in _step_rows(connection, run_id)
-    )
-
-
-def _transfer_sums(connection: Connection, run_id: str) -> tuple[dict[str, int], int, int]:
-    """Transfers by state, the bytes that have arrived, and the bytes that shall."""
-    done, total = func.sum(TRANSFERS.c.bytes_done), func.sum(TRANSFERS.c.size_bytes)
-    query = select(TRANSFERS.c.state, func.count().label("transfers"), done.label("done"), total.label("total"))
-    rows = _rows(connection, query.where(TRANSFERS.c.run_id == run_id).group_by(TRANSFERS.c.state))
-    counts = {row["state"]: row["transfers"] for row in rows}
-    return counts, sum(int(row["done"]) for row in rows), sum(int(row["total"]) for row in rows)
-
-
-def _active_transfers(connection: Connection, run_id: str) -> tuple[TransferProgress, ...]:
-    begun = TRANSFERS.c.started_at.is_not(None) & TRANSFERS.c.ended_at.is_(None)
-    query = _of_run(TRANSFERS, run_id).where(begun, TRANSFERS.c.state.not_in(_NOT_ACTIVE)).limit(_MOST_ACTIVE)
-    return tuple(_made(TransferProgress, row) for row in _rows(connection, query))

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
-
 from metadata.errors import EngineBusyError, NotFoundError
-from metadata.statements import chunks
-from metadata.tables import ATTEMPTS, EVENTS, LEASES, RUNS, STEPS, TASKS, TRANSFERS
+from metadata.holds import Wishes, read_wishes
+from metadata.sessions import Row, Session, Sessions, document
 
-_Row = dict[str, Any]
+RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS, MESSAGES = _PARENTS_FIRST = (
+    "runs", "steps", "tasks", "attempts", "transfers", "messages",
+)  # fmt: skip
+"""The tables that a page may name; `metadata.tables` says what stands in them."""
+
+_DOCUMENTS = ("plan", "inputs", "parameters", "outputs", "resources")
+_AT_ONCE = 900
+"""Older builds of SQLite take 999 values in one statement."""
 
 
 @dataclass(kw_only=True)
 class Page:
     """Changes that belong together. Of several values for one column of one row, the last counts."""
 
-    inserts: dict[Table, list[_Row]] = field(default_factory=lambda: defaultdict(list))
-    updates: dict[tuple[Table, int | str], _Row] = field(default_factory=lambda: defaultdict(dict))
-    events: list[_Row] = field(default_factory=list)
+    inserts: dict[str, dict[int | str, Row]] = field(default_factory=lambda: defaultdict(dict))
+    updates: dict[tuple[str, int | str], Row] = field(default_factory=lambda: defaultdict(dict))
+    events: list[Row] = field(default_factory=list)
 
-    def insert(self, table: Table, **values: Any) -> None:
-        """A new row."""
-        self.inserts[table].append(values)
+    def insert(self, table: str, **values: Any) -> None:
+        """A new row, whole but for columns that may be empty."""
+        self.inserts[table][values["id"]] = values
 
-    def update(self, table: Table, row_id: int | str, **values: Any) -> None:
+    def update(self, table: str, row_id: int | str, **values: Any) -> None:
         """New values for a row that is there, or that this page inserts."""
-        self.updates[table, row_id].update(values)
+        fresh = self.inserts[table].get(row_id) if table in self.inserts else None
+        (self.updates[table, row_id] if fresh is None else fresh).update(values)
 
     def event(self, run_id: str, kind: str, subject: str, message: str = "") -> None:
         """A line of the run's story."""
@@ -46,14 +52,13 @@ class Page:
 class Journal:
     """The engine's side of the database."""
 
-    def __init__(self, engine: Engine, *, holder: str | None = None) -> None:
-        self._writer = engine.execution_options(writing=True)
-        self._reader = engine
+    def __init__(self, sessions: Sessions, *, holder: str | None = None) -> None:
+        self._sessions = sessions
         self._holder = holder
 
     def guarded_by(self, holder: str) -> Journal:
         """The same journal, but a page is kept only while this holder has the lease."""
-        return Journal(self._reader, holder=holder)
+        return Journal(self._sessions, holder=holder)
 
     def commit(self, page: Page) -> None:
         """Everything on the page is kept, even if this process dies right after.
@@ -62,97 +67,101 @@ class Journal:
         """
         if page.empty:
             return
-        with self._writer.begin() as connection:
-            self._check_lease(connection)
+        with self._sessions.writing() as session:
+            self._check_lease(session)
             for table in _PARENTS_FIRST:
-                if table in page.inserts:
-                    connection.execute(insert(table), page.inserts[table])
-            for (table, names), rows in _alike(page.updates).items():
-                _update(connection, table, names, rows)
+                for names, rows in _alike(page.inserts.get(table, {}).values()).items():
+                    session.change_each(_insertion(table, names), rows)
+            for table in _PARENTS_FIRST:
+                changes = [{"id": key, **row} for (of, key), row in page.updates.items() if of == table]
+                for names, rows in _alike(changes).items():
+                    settings = ", ".join(f"{name} = :{name}" for name in names if name != "id")
+                    session.change_each(f"UPDATE {table} SET {settings} WHERE id = :id", rows)
             if page.events:
-                connection.execute(insert(EVENTS), page.events)
+                session.change_each(_insertion("events", page.events[0]), page.events)
 
-    def _check_lease(self, connection: Connection) -> None:
+    def _check_lease(self, session: Session) -> None:
         if self._holder is None:
             return
-        mine = update(LEASES).where(LEASES.c.holder == self._holder).values(heartbeat_at=time.time())
-        if connection.execute(mine).rowcount != 1:
+        mine = "UPDATE leases SET heartbeat_at = :now WHERE holder = :holder"
+        if session.change(mine, now=time.time(), holder=self._holder) != 1:
             raise EngineBusyError(
                 "another engine has taken over this database while this one was silent; it stops here"
             )
 
-    def rows(self, table: Table, run_id: str) -> list[_Row]:
+    def rows(self, table: str, run_id: str) -> list[Row]:
         """A run's rows of one table, oldest first."""
-        question = select(table).where(table.c.run_id == run_id).order_by(table.c.id)
-        with self._reader.connect() as connection:
-            return [dict(row) for row in connection.execute(question).mappings()]
+        return self._read(f"SELECT * FROM {table} WHERE run_id = :run_id ORDER BY id", run_id=run_id)
 
     def subjects(self, run_id: str, kind: str) -> set[str]:
         """What the run's events of one kind are about."""
-        question = select(EVENTS.c.subject).where(EVENTS.c.run_id == run_id, EVENTS.c.kind == kind)
-        with self._reader.connect() as connection:
-            return set(connection.scalars(question))
+        question = "SELECT subject FROM events WHERE run_id = :run_id AND kind = :kind"
+        return {row["subject"] for row in self._read(question, run_id=run_id, kind=kind)}
 
-    def run(self, run_id: str) -> _Row:
+    def run(self, run_id: str) -> Row:
         """The run's own row. Raises NotFoundError."""
-        with self._reader.connect() as connection:
-            row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).mappings().first()
-        if row is None:
+        rows = self._read("SELECT * FROM runs WHERE id = :run_id", run_id=run_id)
+        if not rows:
             raise NotFoundError(f"there is no run {run_id}")
-        return dict(row)
+        return rows[0]
 
     def wanted(self, run_id: str) -> str:
         """What people want of the run now."""
-        with self._reader.connect() as connection:
-            return str(connection.execute(select(RUNS.c.wanted).where(RUNS.c.id == run_id)).scalar_one())
+        [row] = self._read("SELECT wanted FROM runs WHERE id = :run_id", run_id=run_id)
+        return str(row["wanted"])
 
-    def last_ids(self) -> dict[Table, int]:
+    def wishes(self) -> Wishes:
+        """What people want to be moved later, or never."""
+        with self._sessions.reading() as session:
+            return read_wishes(session)
+
+    def last_ids(self) -> dict[str, int]:
         """The highest id in use: the engine numbers its rows itself, being the only one that adds any."""
-        with self._reader.connect() as connection:
-            return {
-                table: connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
-                for table in (STEPS, TASKS, ATTEMPTS, TRANSFERS)
-            }
+        tables = (STEPS, TASKS, ATTEMPTS, TRANSFERS)
+        [row] = self._read("SELECT " + ", ".join(f"(SELECT max(id) FROM {name}) AS {name}" for name in tables))
+        return {name: row[name] or 0 for name in tables}
 
     def unfinished_transfers(self) -> set[tuple[str, str]]:
         """(sha256, destination site) of every transfer that some run still wants."""
-        ended = ("COMPLETED", "FAILED", "CANCELED")
-        question = (
-            select(TRANSFERS.c.sha256, TRANSFERS.c.destination_site)
-            .join(RUNS, RUNS.c.id == TRANSFERS.c.run_id)
-            .where(TRANSFERS.c.state.not_in(ended), RUNS.c.state.not_in(ended))
-        )
-        with self._reader.connect() as connection:
-            return {(sha256, site) for sha256, site in connection.execute(question)}
+        question = """
+            SELECT sha256, destination_site FROM transfers JOIN runs ON runs.id = transfers.run_id
+            WHERE transfers.state NOT IN ('COMPLETED', 'FAILED', 'CANCELED')
+                AND runs.state NOT IN ('COMPLETED', 'FAILED', 'CANCELED')
+        """
+        return {(row["sha256"], row["destination_site"]) for row in self._read(question)}
 
-    def earlier_results(self, keys: Iterable[str]) -> dict[str, list[_Row]]:
+    def earlier_results(self, keys: Iterable[str]) -> dict[str, list[Row]]:
         """Completed tasks with these content keys, newest first, by key."""
-        found: dict[str, list[_Row]] = defaultdict(list)
-        with self._reader.connect() as connection:
-            for some in chunks(sorted(set(keys))):
-                question = select(TASKS.c.id, TASKS.c.run_id, TASKS.c.content_key, TASKS.c.outputs).where(
-                    TASKS.c.content_key.in_(some), TASKS.c.state == "COMPLETED", TASKS.c.reused_from == ""
-                )
-                for row in connection.execute(question.order_by(TASKS.c.id.desc())).mappings():
-                    found[row["content_key"]].append(dict(row))
+        found: dict[str, list[Row]] = defaultdict(list)
+        wanted = sorted(set(keys))
+        for begin in range(0, len(wanted), _AT_ONCE):
+            some = {f"key{number}": key for number, key in enumerate(wanted[begin : begin + _AT_ONCE])}
+            question = f"""
+                SELECT id, run_id, content_key, outputs FROM tasks
+                WHERE content_key IN ({", ".join(f":{name}" for name in some)})
+                    AND state = 'COMPLETED' AND reused_from = ''
+                ORDER BY id DESC
+            """
+            for row in self._read(question, **some):
+                found[row["content_key"]].append(row)
         return found
 
+    def _read(self, question: str, **values: Any) -> list[Row]:
+        with self._sessions.reading() as session:
+            rows = session.rows(question, **values)
+        for row in rows:
+            row |= {name: document(row[name]) for name in _DOCUMENTS if name in row}
+        return rows
 
-_PARENTS_FIRST: tuple[Table, ...] = (RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS)
+
+def _insertion(table: str, names: Iterable[str]) -> str:
+    columns = tuple(names)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"
 
 
-def _alike(
-    updates: dict[tuple[Table, int | str], _Row],
-) -> dict[tuple[Table, tuple[str, ...]], list[_Row]]:
-    """Updates by the columns that they set: each group is one statement."""
-    groups: dict[tuple[Table, tuple[str, ...]], list[_Row]] = defaultdict(list)
-    for (table, row_id), values in updates.items():
-        groups[table, tuple(sorted(values))].append({"row_id": row_id, **values})
+def _alike(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
+    """The rows by the columns that they name: each group is one statement."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row)].append(row)
     return groups
-
-
-def _update(connection: Connection, table: Table, names: Sequence[str], rows: list[_Row]) -> None:
-    # The bound names must differ from the columns' own, which SQLAlchemy keeps for itself.
-    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
-    bound = [{"row_id": row["row_id"], **{f"new_{name}": row[name] for name in names}} for row in rows]
-    connection.execute(update(table).where(table.c.id == bindparam("row_id")).values(values), bound)

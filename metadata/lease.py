@@ -6,21 +6,29 @@ import time
 import uuid
 from typing import Self
 
-from sqlalchemy import Engine, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
-
 from metadata.errors import EngineBusyError
 from metadata.holders import lives, this_process
-from metadata.tables import LEASES
+from metadata.sessions import Row, Sessions
 
 _PATIENCE_S = 0.5
+
+_BEGIN = """
+    INSERT INTO leases (id, holder, host, pid, process_started_at, heartbeat_at)
+    VALUES (1, :holder, :host, :pid, :process_started_at, :heartbeat_at) ON CONFLICT DO NOTHING
+"""
+_INHERIT = """
+    UPDATE leases SET holder = :holder, host = :host, pid = :pid, process_started_at = :process_started_at,
+        heartbeat_at = :heartbeat_at
+    WHERE holder = :dead
+"""
+_RENEW = "UPDATE leases SET heartbeat_at = :now WHERE holder = :holder"
 
 
 class EngineLease:
     """The right to act on a database, held while the `with` block lasts."""
 
-    def __init__(self, engine: Engine, *, wait_s: float = 0.0) -> None:
-        self._writer = engine.execution_options(writing=True)
+    def __init__(self, sessions: Sessions, *, wait_s: float = 0.0) -> None:
+        self._sessions = sessions
         self._wait_s = wait_s
         self.holder = uuid.uuid4().hex
         """Names this lease in the database."""
@@ -39,40 +47,35 @@ class EngineLease:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._writer.begin() as connection:
-            connection.execute(delete(LEASES).where(LEASES.c.holder == self.holder))
+        with self._sessions.writing() as session:
+            session.change("DELETE FROM leases WHERE holder = :holder", holder=self.holder)
 
     def renew(self) -> bool:
         """False when the lease was lost: the engine must stop at once."""
-        with self._writer.begin() as connection:
-            mine = update(LEASES).where(LEASES.c.holder == self.holder).values(heartbeat_at=time.time())
-            return connection.execute(mine).rowcount == 1
+        with self._sessions.writing() as session:
+            return session.change(_RENEW, now=time.time(), holder=self.holder) == 1
 
-    def _try(self) -> dict[str, object] | None:
+    def _try(self) -> Row | None:
         """Takes the lease and returns None, or returns who has it."""
-        with self._writer.begin() as connection:
-            row = connection.execute(select(LEASES)).mappings().first()
-        if row is not None and lives(dict(row)):
-            return dict(row)
-        return None if self._take(row["holder"] if row else None) else dict(row or {"pid": "?", "host": "?"})
+        row = _row(self._sessions)
+        if row is not None and lives(row):
+            return row
+        return None if self._take(row["holder"] if row else None) else row or {"pid": "?", "host": "?"}
 
     def _take(self, dead: str | None) -> bool:
         """False when somebody else was quicker: only the very row that was found dead may be replaced."""
         mine = {"holder": self.holder, **this_process()}
-        try:
-            with self._writer.begin() as connection:
-                if dead is None:
-                    connection.execute(insert(LEASES), [{"id": 1, **mine}])
-                    return True
-                return connection.execute(update(LEASES).where(LEASES.c.holder == dead).values(mine)).rowcount == 1
-        except IntegrityError:
-            return False
+        with self._sessions.writing() as session:
+            taken = session.change(_INHERIT, **mine, dead=dead) if dead else session.change(_BEGIN, **mine)
+        return taken == 1
 
 
-def holder_of(engine: Engine) -> dict[str, object] | None:
+def holder_of(sessions: Sessions) -> Row | None:
     """The engine that acts on the database now, if one does."""
-    with engine.connect() as connection:
-        row = connection.execute(select(LEASES)).mappings().first()
-    if row is None or not lives(dict(row)):
-        return None
-    return dict(row)
+    row = _row(sessions)
+    return row if row is not None and lives(row) else None
+
+
+def _row(sessions: Sessions) -> Row | None:
+    with sessions.reading() as session:
+        return next(iter(session.rows("SELECT * FROM leases")), None)

@@ -18,7 +18,7 @@ def add(connection: Connection, records: Iterable[ReplicaRecord]) -> None:
     """Notes the copies in one batch; the newest word on a path of a site replaces the older one."""
     # One order for all writers, so that two of them wait for each other and never in a circle.
     ordered = sorted(records, key=lambda record: (record.site, record.path))
-    upsert(connection, REPLICAS, [dataclasses.asdict(record) for record in ordered], key=("site", "path"))
+    upsert(connection, REPLICAS, [vars(record) for record in ordered], key=("site", "path"))
 
 
 def of(connection: Connection, sha256s: Iterable[str]) -> dict[str, list[ReplicaRecord]]:

@@ -201,6 +201,36 @@ class Transfer(Row, table=True):
     credential: str
 
 
+class Shipment(Row, table=True):
+    """Bytes that a verb on data brings to places, outside any run."""
+
+    __table__ = tables.SHIPMENTS
+    id: str
+    name: str
+    source_site: str
+    destination_site: str
+    files: int
+    size_bytes: int
+    bytes_done: int
+    state: str
+    message: str
+    host: str
+    pid: int
+    process_started_at: float
+    heartbeat_at: float
+    created_at: float
+    ended_at: float | None
+
+
+class Hold(Row, table=True):
+    """What somebody wants to be moved later, or never."""
+
+    __table__ = tables.HOLDS
+    held: str
+    wish: str
+    made_at: float
+
+
 class Job(Row, table=True):
     """A script that a person handed to a site, outside any run."""
 
@@ -254,6 +284,20 @@ class Event(Row, table=True):
     kind: str
     subject: str
     message: str
+
+
+class Message(Row, table=True):
+    """What somebody else is to be told and has not taken yet."""
+
+    __table__ = tables.MESSAGES
+    id: str
+    run_id: str
+    kind: str
+    body: str
+    created_at: float
+    tries: int
+    not_before: float
+    trouble: str
 
 
 class Lease(Row, table=True):

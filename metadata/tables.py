@@ -265,6 +265,37 @@ TRANSFERS = Table(
 )  # fmt: skip
 """Content that a run brings to a site. Written before a byte moves."""
 
+SHIPMENTS = Table(
+    "shipments", METADATA,
+    Column("id", String, primary_key=True),
+    _word("name", doc="What moves, for people."),
+    _word("source_site", doc="Where what moves now, or moved last, comes from."),
+    _word("destination_site"),
+    _count("files"),
+    _bytes("size_bytes"),
+    _bytes("bytes_done"),
+    _word("state"),
+    _text("message"),
+    _word("host", doc="The process that moves it: its machine, its number there, and when it began."),
+    _number("pid"),
+    _seconds("process_started_at"),
+    _seconds("heartbeat_at"),
+    _seconds("created_at"),
+    _seconds_or_none("ended_at"),
+)  # fmt: skip
+"""Bytes that verbs on data bring to places, outside any run: one row a call."""
+
+HOLDS = Table(
+    "holds", METADATA,
+    Column(
+        "held", String, primary_key=True,
+        doc="The number of a run's transfer, the id of a shipment, the id of a run for all of its transfers, or `all`.",
+    ),
+    _word("wish", doc="`pause` or `cancel`. Whoever moves the bytes looks a few times a second."),
+    _seconds("made_at"),
+)  # fmt: skip
+"""What people want to be moved later, or never."""
+
 JOBS = Table(
     "jobs", METADATA,
     Column("id", String, primary_key=True, doc="The token that it carries at its site, too."),
@@ -340,6 +371,19 @@ CLAIMS = Table(
     _seconds("heartbeat_at"),
 )  # fmt: skip
 """Which process writes a file at a site now."""
+
+MESSAGES = Table(
+    "messages", METADATA,
+    Column("id", String, primary_key=True, doc="By which its receiver knows it again: `msg_...`, later ones greater."),
+    _word("run_id"),
+    _word("kind", doc="Of the event that it tells of."),
+    _text("body", doc="JSON, as it is sent."),
+    _seconds("created_at"),
+    _count("tries"),
+    _moment("not_before", doc="It is not sent again until then."),
+    _text("trouble", doc="Why it was not taken the last time."),
+)  # fmt: skip
+"""What others are to be told and have not taken yet; written with the event that it tells of."""
 
 RULES = Table(
     "rules", METADATA,

@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -33,6 +34,8 @@ _READ_MANY = """\
 mark=$1; shift; n=0
 for file; do n=$((n + 1)); [ ! -f "$file" ] || { echo "$mark $n"; cat -- "$file"; echo; }; done"""
 _RECEIPTS_AT_ONCE = 200
+_ASK_EVERY_S = 3.0
+"""The scheduler is asked so often at least, even while receipts arrive without end."""
 _COMMAND_S = 60.0
 _SUBMIT_S = 120.0
 
@@ -48,6 +51,16 @@ class CommandLineExecutor:
         self._lock = threading.Lock()
         self._canceled: set[NativeId] = set()
         """Some schedulers forget a waiting array element at once when it is canceled."""
+        self._asked_at = 0.0
+        self._said: dict[NativeId, JobStatus] = {}
+        """The scheduler's last word of each job that has not ended."""
+        self._doubted: set[NativeId] = set()
+        """Jobs that had a receipt before they were first asked about, and had not ended: it is an older job's."""
+
+    @property
+    def throttles(self) -> bool:
+        """Job arrays do."""
+        return isinstance(self._scheduler, SupportsArrays)
 
     # -- the port
 
@@ -72,16 +85,20 @@ class CommandLineExecutor:
         return {token: found[token] for token in tokens if token in found}
 
     def status(self, ids: Sequence[NativeId]) -> Mapping[NativeId, JobStatus]:
-        """One question for all jobs; those that it does not name are looked for in longer memories."""
+        """One question for all jobs; those that it does not name are looked for in longer memories.
+
+        While receipts tell of jobs that ended well, the scheduler is asked every few seconds only.
+        """
         scheduler = self._speaking()
-        found = dict(scheduler.parse_status(self._run(scheduler.status_command(ids))))
-        found = {native_id: found[native_id] for native_id in ids if native_id in found}
-        for native_id, status in self._followed_up(scheduler, ids, found).items():
-            found[native_id] = status
-        absent = [native_id for native_id in ids if native_id not in found]
-        ended = [native_id for native_id, status in found.items() if status.state.final]
-        receipts = self._receipts(scheduler, [*absent, *ended])
-        return self._with_receipts(ids, found, receipts)
+        told = self._receipts(scheduler, ids) if len(ids) <= _RECEIPTS_AT_ONCE else {}
+        done = {each: status for each, status in told.items() if self._ended_well(each, status)}
+        if done and time.monotonic() - self._asked_at < _ASK_EVERY_S and self._said.keys() | done.keys() >= set(ids):
+            return {native_id: done.get(native_id) or self._said[native_id] for native_id in ids}
+        answer = self._asked(scheduler, ids)
+        going_on = {native_id: status for native_id, status in answer.items() if not status.state.final}
+        self._doubted |= (going_on.keys() & told.keys()) - self._said.keys()
+        self._asked_at, self._said = time.monotonic(), going_on
+        return answer
 
     def cancel(self, ids: Sequence[NativeId]) -> None:
         """The scheduler was told to end the jobs."""
@@ -107,11 +124,26 @@ class CommandLineExecutor:
                 self._probed = True
         return self._scheduler
 
+    def _asked(self, scheduler: Scheduler, ids: Sequence[NativeId]) -> dict[NativeId, JobStatus]:
+        found = dict(scheduler.parse_status(self._run(scheduler.status_command(ids))))
+        found = {native_id: found[native_id] for native_id in ids if native_id in found}
+        for native_id, status in self._followed_up(scheduler, ids, found).items():
+            found[native_id] = status
+        absent = [native_id for native_id in ids if native_id not in found]
+        ended = [native_id for native_id, status in found.items() if status.state.final]
+        receipts = self._receipts(scheduler, [*absent, *ended])
+        return self._with_receipts(ids, found, receipts)
+
+    def _ended_well(self, native_id: NativeId, receipt: JobStatus) -> bool:
+        """Of any other end the scheduler knows more than the job itself: who or what ended it."""
+        return receipt.state is JobState.COMPLETED and native_id not in self._doubted
+
     def _submit_group(self, scheduler: Scheduler, group: Sequence[JobSpec]) -> Mapping[Token, NativeId]:
         permit = new_permit(self._scripts_folder, _short_name(group))
         receipts = self._receipts_folder
         if isinstance(scheduler, SupportsArrays) and len(group) > 1:
-            self._runner.put_text(permit.path, scheduler.render_array(group, receipts=receipts))
+            script = scheduler.render_array(group, receipts=receipts, throttle=group[0].attributes.throttle)
+            self._runner.put_text(permit.path, script)
         else:
             self._runner.put_text(permit.path, scheduler.render_script(group[0], receipts=receipts))
         command = scheduler.submit_command(permit.script)

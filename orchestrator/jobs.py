@@ -73,6 +73,8 @@ class JobAttributes:
     reservation_id: str | None = None
     custom_attributes: Mapping[str, str] = field(default_factory=dict)
     """The scheduler's own options by name, such as `{"slurm.qos": "high"}`."""
+    throttle: int | None = None
+    """Of the jobs of one submission that are like this one, at most so many run at a time."""
     expected: timedelta | None = None
     """How long it is thought to take; None when there is nothing to judge by."""
     bundle: timedelta | None = None

@@ -96,9 +96,10 @@ def load_layer(name: str) -> tuple[Layer, UseCase]:
 def code_digest(folder: Path) -> str:
     """A hash of a use case's program text: what stands for the image's digest where a step runs on the host.
 
-    A changed program therefore never takes over the results of its former self.
+    A changed program therefore never takes over the results of its former self. What lies beside the folders of use
+    cases is shared by all of them, and counts for each.
     """
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    for path in (*sorted(folder.parent.glob("*.py")), *sorted(folder.rglob("*.py"))):
+        digest.update(str(path.relative_to(folder.parent)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

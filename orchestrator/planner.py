@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from functools import cached_property
+from typing import TYPE_CHECKING, NoReturn
 
 from metadata.errors import PlanningError, PolicyError, StagingError
 from metadata.policy import ANYWHERE, Policy, check_move
@@ -25,7 +26,9 @@ from orchestrator.plans import (
 from orchestrator.quantities import shown_duration, shown_rate, shown_size
 from orchestrator.sites import Site
 from orchestrator.workflows import FileType, Placement, Resources
-from staging.routes import Route, Routes, explained
+
+if TYPE_CHECKING:
+    from staging.routes import Route, Routes
 
 _PACE_S = 5.0
 """An idle site may take so long to start a job: less than that is no queue, and no reason to go elsewhere."""
@@ -37,8 +40,8 @@ class Knowledge:
 
     sites: Mapping[str, Site]
     """Where steps may run, in the order of the site file."""
-    routes: Routes
-    """The ways for data between them, places that run nothing included."""
+    find_routes: Callable[[], Routes]
+    """Tells the ways for data between them, places that run nothing included; asked once, and where data must move."""
     replicas: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """sha256 -> the sites that have the content."""
     policies: Mapping[str, Policy] = field(default_factory=dict)
@@ -51,6 +54,11 @@ class Knowledge:
     """(step, output) -> median bytes of a task's output in earlier runs."""
     images: Mapping[str, PlannedFile] = field(default_factory=dict)
     """An image's name as steps say it -> its SIF; names that are absent mean nothing yet."""
+
+    @cached_property
+    def routes(self) -> Routes:
+        """The ways for data."""
+        return self.find_routes()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +282,7 @@ def _transfer(step: str, datum: _Datum, destination: str, knowledge: Knowledge) 
         seconds=route.seconds,
         low_s=route.prediction.low_s if route.measured else None,
         high_s=route.prediction.high_s if route.measured else None,
-        reason=f"{shown_rate(route.bytes_per_s)}, {explained(ranked[source])}",
+        reason=f"{shown_rate(route.bytes_per_s)}, {knowledge.routes.explained(ranked[source])}",
     )
 
 

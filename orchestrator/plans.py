@@ -114,8 +114,12 @@ class PlannedStep(_Part):
     usecase: str | None = None
     expected_s: float | None = None
     """How long one task is thought to take, by earlier runs."""
+    throttle: int | None = None
+    """At most so many of its tasks run at a time."""
     bundle_s: float | None = None
     """Seconds of work up to which short tasks may share a job; 0 gives each its own. The site decides if it is None."""
+    priority: int = 0
+    """What it needs is brought before what steps of less priority need."""
     prediction: Prediction = Field(default_factory=Prediction)
     candidates: tuple[Candidate, ...] = ()
 

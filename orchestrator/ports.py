@@ -176,6 +176,15 @@ class SupportsArrays(Protocol):
 
 
 @runtime_checkable
+class SupportsThrottle(Protocol):
+    """An executor that may itself run no more than `attributes.throttle` of like jobs at a time."""
+
+    @property
+    def throttles(self) -> bool:
+        """Whether it does, within one submission."""
+
+
+@runtime_checkable
 class SupportsSearch(Protocol):
     """A scheduler that can be asked for jobs by the token that they carry."""
 

@@ -17,7 +17,7 @@ from orchestrator.quantities import Bundling, Rate, Size
 from orchestrator.settings import HERE
 from orchestrator.workflows import Name, Strict, VariableName
 from staging.ports import Credential
-from staging.routes import LinkRules
+from staging.rules import LinkRules
 
 _WINDOW = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")

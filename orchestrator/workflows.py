@@ -255,6 +255,10 @@ class Step(Strict):
     at: Annotated[Placement, _shorthand("site", (str,))] = Field(default_factory=Placement)
     retries: Annotated[Retries, _shorthand("attempts", (int,))] = Field(default_factory=Retries)
     when: str | bool = True
+    throttle: int | None = Field(default=None, ge=1)
+    """At most so many of its tasks run at a time, such as there are licences; a job array's own word."""
+    priority: int = 0
+    """What it needs is brought before what steps of less priority need."""
     bundle: Bundling | None = None
     """Short tasks may share a batch job, up to about so much work in each; `false` gives each its own. Left out, the
     site decides."""

@@ -85,9 +85,12 @@ class WayModel:
         doubt = 0.5 / min(len(ratios), _CERTAIN_AFTER)
         return min(_quantile(ratios, 0.1), 1 - doubt), max(_quantile(ratios, 0.9), 1 + doubt)
 
-    def telling(self, size_bytes: int) -> int:
-        """How many measurements say something of a transfer of this size: those of a quarter of it or more."""
-        return sum(1 for sample in self.samples if 4 * sample.size_bytes >= size_bytes)
+    def telling(self, size_bytes: int, files: int) -> int:
+        """How many measurements say something of such a transfer: those of a quarter of its bytes and files or more.
+
+        One large file tells nothing of what a thousand small ones cost.
+        """
+        return sum(1 for sample in self.samples if 4 * sample.size_bytes >= size_bytes and 4 * sample.files >= files)
 
     def _voices(self) -> Iterator[_Voice]:
         alike: dict[tuple[int, int], list[tuple[int, Measurement]]] = defaultdict(list)

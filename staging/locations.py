@@ -58,7 +58,7 @@ Place = DatasetName | Location | Store
 
 def store_path(workdir: PurePosixPath, sha256: str) -> PurePosixPath:
     """Where a site keeps content that was brought there: by its hash, so that equal content lies there once."""
-    return workdir / "data" / sha256[:2] / sha256
+    return PurePosixPath(f"{workdir}/data/{sha256[:2]}/{sha256}")
 
 
 def partial_path(path: str, sha256: str) -> str:
@@ -66,12 +66,12 @@ def partial_path(path: str, sha256: str) -> str:
 
     In a site's store all partial files lie in one folder, each under its hash; elsewhere beside the file.
     """
-    final = PurePosixPath(path)
-    if final == store_path(final.parents[2] if len(final.parents) > 2 else final, sha256):
-        return str(final.parents[1] / PARTIALS / sha256)
+    in_store = f"/data/{sha256[:2]}/{sha256}"
+    if path.endswith(in_store):
+        return f"{path.removesuffix(in_store)}/data/{PARTIALS}/{sha256}"
     # The name is short, whatever the file's own length is, and another for other content.
     own = hashlib.sha256(f"{path}\0{sha256}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return str(final.with_name(f".convoy-{own}{PARTIAL_SUFFIX}"))
+    return str(PurePosixPath(path).with_name(f".convoy-{own}{PARTIAL_SUFFIX}"))
 
 
 def partials_folder(workdir: PurePosixPath) -> PurePosixPath:

@@ -81,8 +81,11 @@ def digested(
         if (row := noted.get(path)) and is_same(row, facts[path])
     }
     unread = [path for path in paths if path not in found]
+    total = sum(facts[path].size_bytes for path in facts)
+    done = total - sum(facts[path].size_bytes for path in unread)
     for some in _portions(unread, facts):
-        told(some[0], len(found), len(paths))
+        told(some[0], done, total)
+        done += sum(facts[path].size_bytes for path in some)
         digests = storage.digests(some)
         _refuse_missing(storage, some, digests)
         _refuse_changing(storage, some, facts, digests)

@@ -173,6 +173,25 @@ class SupportsSftp(Protocol):
         """A new SFTP session (`paramiko.SFTPClient`); the caller closes it."""
 
 
+class Question(Protocol):
+    """Something that a person is asked."""
+
+    @property
+    def text(self) -> str:
+        """The words before the answer."""
+
+    @property
+    def secret(self) -> bool:
+        """Whether the answer must not be shown while it is typed."""
+
+
+class Prompter(Protocol):
+    """A way to ask a person."""
+
+    def ask(self, *, site: str, title: str, questions: Sequence[Question]) -> Sequence[str]:
+        """One answer to each question, in their order. Raises SiteUnavailableError when nobody is there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """How movers reach a site: by one or more doors."""
@@ -246,6 +265,17 @@ class Mover(Protocol):
 
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
         """All bytes of every source lie at its partial path."""
+
+
+@runtime_checkable
+class SupportsLogin(Protocol):
+    """A mover by which a person is known to a service of its own, from one program to the next."""
+
+    def log_in(self, endpoint: Endpoint, prompter: Prompter) -> None:
+        """The service lets Convoy act for the person at this endpoint; `prompter` was asked where that was needed."""
+
+    def log_out(self) -> None:
+        """It does not any more, at any endpoint."""
 
 
 def first_door(endpoint: Endpoint, schemes: Iterable[str]) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from metadata.errors import StagingError
 from staging.links import Cost, LinkHistory, Pair, Prediction, WayKey
 from staging.ports import Capabilities, Credential, Direction, Endpoint, Mover, first_door
+from staging.rules import ANY_WAY, LinkRules
 
 DEFAULT_RATE_BYTES_PER_S = 12.5e6
 """100 Mbit/s: what is assumed of a link that nobody measured or declared."""
@@ -28,30 +29,6 @@ _UNTRIED = 1.25
 _START_S = 0.02
 _FILE_S, _BATCHED_FILE_S = 0.05, 0.002
 """What a file is believed to cost before anything was measured; less for movers made for many."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkRules:
-    """What transfers over a link have to keep to."""
-
-    direct: Credential | None = None
-    """By what right its sites may talk to each other; None has data of plain SSH sites relayed."""
-    limit_bytes_per_s: float | None = None
-    """For all transfers over it together."""
-    window: tuple[int, int] | None = None
-    """When transfers may begin, in minutes of the day; it may go past midnight."""
-    at_once: int | None = None
-    mover: str | None = None
-    """The only one to use."""
-
-    @property
-    def share_bytes_per_s(self) -> float | None:
-        """What one transfer may take of the limit."""
-        return None if self.limit_bytes_per_s is None else self.limit_bytes_per_s / (self.at_once or 1)
-
-
-ANY_WAY = LinkRules()
-"""Nothing is asked of the link."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -133,8 +110,17 @@ class Routes:
         ranked = sorted(routes, key=lambda route: (route.broken, route.seconds * (1 if route.measured else _UNTRIED)))
         fixed = self.rules_of(source, destination).mover is not None
         if explore and not fixed and size_bytes <= PROBE_BYTES and len(ranked) > 1:
-            ranked = self._with_trial_first(ranked, routes)
+            ranked = self._with_trial_first(ranked, routes, files=files)
         return ranked
+
+    @staticmethod
+    def explained(ranked: Sequence[Route]) -> str:
+        """Why the first of some ways goes first, for people."""
+        best = ranked[0]
+        other = next((route for route in ranked[1:] if route.measured), None)
+        if best.measured and other:
+            return f"{best.basis}; by {other.way} it would take {other.seconds:.3g} s"
+        return best.basis
 
     def _ways(self, source: str, destination: str) -> list[Way]:
         """They follow from what does not change while the routes live."""
@@ -144,10 +130,21 @@ class Routes:
             self._known_ways[pair] = ways(self.endpoints[source], self.endpoints[destination], self.movers, rules)
         return self._known_ways[pair]
 
+    def _hoped_s(self, route: Route, best_s: float, files: int) -> float:
+        """What a trial takes if all goes well.
+
+        An untried way may be as fast as the best, as parallel streams are where packets get lost.
+        """
+        if route.measured:
+            return route.seconds
+        return min(route.seconds, best_s + _START_S + files * self._file_s(route.way))
+
+    def _file_s(self, way: Way) -> float:
+        return _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
+
     def _route(self, pair: Pair, way: Way, size_bytes: int, files: int) -> Route:
         rate, basis = self._believed_rate(pair)
-        per_file = _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
-        prior = Cost(start_s=_START_S, per_file_s=per_file, bytes_per_s=rate)
+        prior = Cost(start_s=_START_S, per_file_s=self._file_s(way), bytes_per_s=rate)
         model = self.history.model(pair, way.key, prior)
         if model.samples:
             basis = "measured once" if len(model.samples) == 1 else f"measured {len(model.samples)} times"
@@ -156,7 +153,7 @@ class Routes:
             prediction=model.predict(size_bytes, files),
             bytes_per_s=model.cost.bytes_per_s,
             basis=basis,
-            measured=model.telling(size_bytes),
+            measured=model.telling(size_bytes, files),
             broken=self.history.is_broken(pair, way.key),
         )
 
@@ -168,14 +165,14 @@ class Routes:
             known.append((self.declared[pair], "declared in the site file"))
         return max(known, default=(DEFAULT_RATE_BYTES_PER_S, "assumed"))
 
-    def _with_trial_first(self, ranked: list[Route], by_merit: Sequence[Route]) -> list[Route]:
+    def _with_trial_first(self, ranked: list[Route], by_merit: Sequence[Route], *, files: int) -> list[Route]:
         """A way that was tried too seldom comes first; one that was tried and is hopeless is left where it is."""
         best = min((route.seconds for route in ranked if route.measured), default=float("inf"))
         expected = max(_CHEAP_S, _HOPELESS * ranked[0].seconds)
         for route in sorted(by_merit, key=lambda route: route.measured):
             if route.broken or route.measured >= PROBES or (route.measured and route.seconds > _HOPELESS * best):
                 continue
-            if route.seconds > expected:
+            if self._hoped_s(route, best, files) > expected:
                 continue  # a thousand files are no small matter for a way that opens a connection for each
             trial = replace(route, basis=f"tried to learn of it ({route.measured + 1} of {PROBES})", trial=True)
             return [trial, *(other for other in ranked if other is not route)]
@@ -246,12 +243,3 @@ def _merit(way: Way, can: Capabilities) -> tuple[bool, bool, bool, bool, bool]:
 
 def _shown_doors(endpoint: Endpoint) -> str:
     return ", ".join(endpoint.doors)
-
-
-def explained(ranked: Sequence[Route]) -> str:
-    """Why the first of some ways goes first, for people."""
-    best = ranked[0]
-    other = next((route for route in ranked[1:] if route.measured), None)
-    if best.measured and other:
-        return f"{best.basis}; by {other.way} it would take {other.seconds:.3g} s"
-    return best.basis

@@ -19,13 +19,11 @@ from metadata.errors import (
     TransferInterruptedError,
     TransientError,
 )
-from metadata.policy import Policy, check_move
-from metadata.records import Measurement
-from staging.locations import Location, partial_path
+from metadata.policy import check_move
+from staging.orders import Arrival, Delivery, Order, Outcome, Trip
 from staging.ports import FileDigest, FileStat, MoveFile, Mover, MoveRequest, Progress, Storage
 from staging.routes import Routes, Way
 
-_INSTANT_S = 1e-6
 _SPARE_BYTES = 1 << 20
 """Room that must be left beside the files, for whatever else the site does."""
 _PROBED_BYTES = 1 << 30
@@ -34,69 +32,6 @@ _PATIENCE_S = 0.5
 """Between two looks whether another process has done with a file."""
 _DIVISIONS = 40
 """How often a batch that fails is divided to find the files that it fails for; one of a thousand takes twenty."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """Some content that shall be brought to a site."""
-
-    name: str
-    """For people."""
-    content: FileDigest
-    source: Location
-    destination: Location
-    policy: Policy
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arrival:
-    """Content that lies where it was ordered, verified."""
-
-    bytes_moved: int
-    """Bytes that travelled: none when the content was there already, fewer than its size after a resume."""
-    facts: FileStat
-    """The file's, at its destination."""
-
-
-Outcome = Arrival | MiddlewareError
-"""What became of an order. After a TransientError what arrived is kept for a resume; after others nothing is left."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trip:
-    """What one call of a mover told about a way."""
-
-    way: Way
-    files: int
-    bytes_moved: int
-    seconds: float
-    """Until all was verified and had its final name."""
-    hole_bytes: int = 0
-    """Bytes that were not sent because they are nothing."""
-
-    @property
-    def telling(self) -> bool:
-        """Whether it says something of the link: holes cost time, but go no way."""
-        return self.bytes_moved > 0 and not self.hole_bytes
-
-    def measurement(self, source: str, destination: str, *, measured_at: float) -> Measurement:
-        """What the link between two sites is known by; the time is in seconds since the epoch."""
-        return Measurement(
-            source_site=source, destination_site=destination, mover=self.way.mover,
-            direction=str(self.way.direction), streams=self.way.streams, files=self.files,
-            size_bytes=self.bytes_moved, seconds=max(self.seconds, _INSTANT_S), measured_at=measured_at,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """What became of a batch."""
-
-    outcomes: tuple[Outcome, ...]
-    """In the order of the orders."""
-    trips: tuple[Trip, ...] = ()
-    broken: tuple[Way, ...] = ()
-    """Ways that could not, or broke off, and brought nothing."""
 
 
 def _unheard(_done: int) -> None:
@@ -111,7 +46,7 @@ class Carrier:
     ) -> None:
         self._storages = storages
         self._movers = movers
-        self._routes = routes
+        self.routes = routes
         self._claims = claims
 
     def carry(self, orders: Sequence[Order], *, ways: Sequence[Way] = (), progress: Progress = _unheard) -> Delivery:
@@ -127,7 +62,7 @@ class Carrier:
         if not ways and pair[0] != pair[1]:
             try:
                 size = sum(order.content.size_bytes for order in orders)
-                routes = self._routes.ranked(*pair, size_bytes=size, files=len(orders))
+                routes = self.routes.ranked(*pair, size_bytes=size, files=len(orders))
             except StagingError as error:
                 return Delivery(outcomes=tuple(error for _ in orders))
             ways = [route.way for route in routes]
@@ -137,7 +72,7 @@ class Carrier:
             movers=self._movers,
             claims=self._claims,
             ways=ways,
-            limit_bytes_per_s=self._routes.rules_of(*pair).share_bytes_per_s,
+            limit_bytes_per_s=self.routes.rules_of(*pair).share_bytes_per_s,
             progress=progress,
             orders=list(dict.fromkeys(orders)),
         )
@@ -260,15 +195,15 @@ class _Load:
 
     def _use_partials(self) -> None:
         """Partial files that are whole get their names; wrong ones of full length go, others wait to be resumed."""
-        self.present = self.destination.stats([_partial(order) for order in self.pending])
+        self.present = self.destination.stats([order.partial_path for order in self.pending])
         whole = [
             order
             for order in self.pending
-            if (facts := self.present.get(_partial(order))) and facts.size_bytes >= order.content.size_bytes
+            if (facts := self.present.get(order.partial_path)) and facts.size_bytes >= order.content.size_bytes
         ]
         if whole:
             wrong = self._accept(whole, {}, dict.fromkeys(whole, 0))
-            self.destination.remove_all([_partial(order) for order in wrong])
+            self.destination.remove_all([order.partial_path for order in wrong])
             self.present = {path: facts for path, facts in self.present.items() if path not in _partials(wrong)}
 
     def _check_sources(self) -> None:
@@ -293,14 +228,14 @@ class _Load:
             message = f"{site}: {_shown(self.pending)} needs {wanted} bytes and {free} are free"
             raise NoSpaceError(f"{message}; free some space there, then: convoy retry", site=site)
         if wanted >= _PROBED_BYTES:
-            self.destination.probe_room(_partial(self.pending[0]), size_bytes=wanted)
+            self.destination.probe_room(self.pending[0].partial_path, size_bytes=wanted)
 
     # -- moving ------------------------------------------------------------------------------------------------
 
     def _copy_within(self) -> None:
         """Content of the same site does not travel."""
         if self.pending:
-            self.destination.copy_all([(order.source.path, _partial(order)) for order in self.pending])
+            self.destination.copy_all([(order.source.path, order.partial_path) for order in self.pending])
             self._explain(self._accept(self.pending, {}, dict.fromkeys(self.pending, 0)))
 
     def _move_by_best(self) -> None:
@@ -361,12 +296,12 @@ class _Load:
         return self.holes.get(order, 0) if kept else 0
 
     def _move(self, way: Way) -> None:
-        resumed = [order for order in self.pending if _partial(order) in self.present]
+        resumed = [order for order in self.pending if order.partial_path in self.present]
         wrong = self._move_once(way, self.pending)
         again = [order for order in wrong if order in resumed]
         if again:
             # What an earlier try left was not the beginning of these files; they are brought anew, once.
-            self.destination.remove_all([_partial(order) for order in again])
+            self.destination.remove_all([order.partial_path for order in again])
             self.present = {}
             wrong = [order for order in wrong if order not in again] + self._move_once(way, again)
         self._explain(wrong)
@@ -383,7 +318,7 @@ class _Load:
             destination=self.destination.endpoint,
             files=tuple(
                 MoveFile(
-                    source_path=order.source.path, partial_path=_partial(order), size_bytes=order.content.size_bytes
+                    source_path=order.source.path, partial_path=order.partial_path, size_bytes=order.content.size_bytes
                 )
                 for order in orders
             ),
@@ -420,7 +355,7 @@ class _Load:
         return sum(order.content.size_bytes for order, row in self.outcomes.items() if isinstance(row, Arrival))
 
     def _missing_bytes(self, order: Order) -> int:
-        facts = self.present.get(_partial(order))
+        facts = self.present.get(order.partial_path)
         return order.content.size_bytes - min(facts.size_bytes if facts else 0, order.content.size_bytes)
 
     # -- after -------------------------------------------------------------------------------------------------
@@ -429,12 +364,12 @@ class _Load:
         self, orders: Sequence[Order], known: Mapping[str, FileDigest], moved: Mapping[Order, int]
     ) -> list[Order]:
         """Whatever is right at its partial path gets its final name; returns the others."""
-        unknown = [path for order in orders if (path := _partial(order)) not in known]
+        unknown = [path for order in orders if (path := order.partial_path) not in known]
         digests = {**known, **(self.destination.digests(unknown) if unknown else {})}
-        right = [order for order in orders if digests.get(_partial(order)) == order.content]
+        right = [order for order in orders if digests.get(order.partial_path) == order.content]
         if right:
             self._check_claim()
-            self.destination.rename_all([(_partial(order), order.destination.path) for order in right])
+            self.destination.rename_all([(order.partial_path, order.destination.path) for order in right])
             finals = self.destination.stats([order.destination.path for order in right])
             for order in right:
                 if facts := finals.get(order.destination.path):
@@ -445,7 +380,7 @@ class _Load:
         """Says for each whether the source or the way is to blame for wrong bytes. They do not stay."""
         if not wrong:
             return
-        self.destination.remove_all([_partial(order) for order in wrong])
+        self.destination.remove_all([order.partial_path for order in wrong])
         digests = self.source.digests([order.source.path for order in wrong])
         for order in wrong:
             if order.source.path not in digests:
@@ -478,22 +413,18 @@ class _Load:
 
     def _clean_up(self, orders: Iterable[Order]) -> None:
         """What failed for good leaves nothing: half a file would keep its room from others."""
-        failed = [_partial(order) for order in orders if isinstance(self.outcomes.get(order), PermanentError)]
+        failed = [order.partial_path for order in orders if isinstance(self.outcomes.get(order), PermanentError)]
         if failed:
             with suppress(MiddlewareError):  # the failure itself is what is told
                 self.destination.remove_all(failed)
 
 
-def _partial(order: Order) -> str:
-    return partial_path(order.destination.path, order.content.sha256)
-
-
 def _place(order: Order) -> str:
-    return place_of(order.destination.site, _partial(order))
+    return place_of(order.destination.site, order.partial_path)
 
 
 def _partials(orders: Sequence[Order]) -> set[str]:
-    return {_partial(order) for order in orders}
+    return {order.partial_path for order in orders}
 
 
 def _shown(orders: Sequence[Order]) -> str:

@@ -60,6 +60,11 @@ class _Pace:
         self._begin = time.monotonic()
         self._sent = 0
 
+    @property
+    def block_bytes(self) -> int:
+        """How much to take at once: a quarter of a second's at most, so that a slow copy can be broken off soon."""
+        return max(1, min(_BLOCK_BYTES, int(self._rate / 4))) if self._rate else _BLOCK_BYTES
+
     def keep(self, size_bytes: int) -> None:
         """Waits until that many more bytes may have gone."""
         if self._rate:
@@ -85,7 +90,7 @@ def _copy(source: BinaryIO, target: BinaryIO, progress: Progress, pace: _Pace) -
     target.truncate(done)
     source.seek(done)
     moved = 0
-    while block := source.read(_BLOCK_BYTES):
+    while block := source.read(pace.block_bytes):
         if block == _ZEROS[: len(block)]:
             target.seek(len(block), os.SEEK_CUR)  # a hole, or as good as one
         else:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from metadata.errors import NoSpaceError, NotFoundError, SiteError
+from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat
 
@@ -29,11 +29,12 @@ class PosixStorage:
 
     def stat(self, path: str) -> FileStat | None:
         """The file's facts; None when there is none."""
-        with self._errors(path):
-            try:
-                facts = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+        try:
+            facts = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._refused(path, error) from error
         holes = max(0, facts.st_size - facts.st_blocks * 512)
         return FileStat(size_bytes=facts.st_size, modified_ns=facts.st_mtime_ns, inode=facts.st_ino, hole_bytes=holes)
 
@@ -144,18 +145,19 @@ class PosixStorage:
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
         """The operating system's errors in our words."""
-        site = self.endpoint.site
         try:
             yield
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{site}: there is no {path}", site=site) from error
         except OSError as error:
-            if error.errno in _FULL:
-                message = (
-                    f"{site}: no room left for {path} ({error.strerror}); free some space there, then: convoy retry"
-                )
-                raise NoSpaceError(message, site=site) from error
-            raise SiteError(f"{site}: {error.strerror}: {path}", site=site) from error
+            raise self._refused(path, error) from error
+
+    def _refused(self, path: str, error: OSError) -> MiddlewareError:
+        site = self.endpoint.site
+        if isinstance(error, FileNotFoundError):
+            return NotFoundError(f"{site}: there is no {path}", site=site)
+        if error.errno in _FULL:
+            message = f"{site}: no room left for {path} ({error.strerror}); free some space there, then: convoy retry"
+            return NoSpaceError(message, site=site)
+        return SiteError(f"{site}: {error.strerror}: {path}", site=site)
 
 
 def _copy(source: str, target: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count as counter
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,10 @@ _WARM_UP_TASKS = 2
 
 class RunFailedError(Exception):
     """A contender did not run all its tasks; the message holds its last words."""
+
+
+class TooSlowError(RunFailedError):
+    """It had not ended in time, and was stopped."""
 
 
 def measured_rounds(
@@ -68,20 +73,49 @@ def measure(contender: Contender, tasks: int, work: Path, *, limit_s: float | No
     for part in ("run", "home", "tmp"):
         (work / part).mkdir(parents=True)
     command = contender.command(work / "run", tasks)
-    log, report = work / "log.txt", work / "report.txt"
-    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(report), str(log), *command]
-    variables = clean_environment(os.environ) | {"HOME": str(work / "home"), "TMPDIR": str(work / "tmp")}
-    _call(launcher, folder=work / "run", variables=variables, label=contender.label, limit_s=limit_s or _LIMIT_S)
-    code, wall, user, system, peak_kb = report.read_text().split()
-    text = log.read_text(errors="replace")
-    completed = contender.completed(work / "run", text) if code == "0" else 0
+    own = {"HOME": str(work / "home"), "TMPDIR": str(work / "tmp")}
+    launch = launched(command, work, variables=own, label=contender.label, limit_s=limit_s or _LIMIT_S)
+    completed = contender.completed(work / "run", launch.log) if launch.code == 0 else 0
     if completed != tasks:
-        last_words = "\n".join(text.splitlines()[-15:])
-        raise RunFailedError(f"{contender.label} ended with {code} after {completed} of {tasks} tasks:\n{last_words}")
+        raise RunFailedError(
+            f"{contender.label} ended with {launch.code} after {completed} of {tasks} tasks:\n{launch.last_words}"
+        )
     sustained_s = contender.sustained_s(work / "run") if isinstance(contender, Convoy) else None
     return Measurement(
-        contender=contender.name, tasks=tasks, wall_s=float(wall), cpu_s=float(user) + float(system),
-        peak_bytes=int(peak_kb) * 1024, sustained_s=sustained_s,
+        contender=contender.name, tasks=tasks, wall_s=launch.wall_s, cpu_s=launch.cpu_s,
+        peak_bytes=launch.peak_bytes, sustained_s=sustained_s,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """A program that ran to its end."""
+
+    code: int
+    wall_s: float
+    cpu_s: float
+    """Its own and that of all that it waited for."""
+    peak_bytes: int
+    """The largest resident set of a single process."""
+    log: str
+    """All that it said."""
+
+    @property
+    def last_words(self) -> str:
+        """The end of that."""
+        return "\n".join(self.log.splitlines()[-15:])
+
+
+def launched(command: Sequence[str], work: Path, *, variables: Mapping[str, str], label: str, limit_s: float) -> Launch:
+    """The command has run in `work/run`, timed as a whole process. Raises RunFailedError when it takes too long."""
+    log, report = work / "log.txt", work / "report.txt"
+    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER), str(report), str(log), *command]
+    environment = {**clean_environment(os.environ), **variables}
+    _call(launcher, folder=work / "run", variables=environment, label=label, limit_s=limit_s)
+    code, wall, user, system, peak_kb = report.read_text().split()
+    return Launch(
+        code=int(code), wall_s=float(wall), cpu_s=float(user) + float(system), peak_bytes=int(peak_kb) * 1024,
+        log=log.read_text(errors="replace"),
     )  # fmt: skip
 
 
@@ -90,7 +124,7 @@ def _call(command: Sequence[str], *, folder: Path, variables: Mapping[str, str],
     try:
         code = process.wait(timeout=limit_s)
     except subprocess.TimeoutExpired as error:
-        raise RunFailedError(f"{label} had not ended after {limit_s:.0f} s") from error
+        raise TooSlowError(f"{label} had not ended after {limit_s:.0f} s") from error
     finally:
         # A contender that hangs, or that a person interrupts, must not go on beside the next one.
         with contextlib.suppress(ProcessLookupError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from adapters.runners.ssh import SshRunner
-from benchmarks.slurm.login import Login
+from benchmarks.login import Login
 
 _ROUNDS = 300
 

@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.login import Login
 from benchmarks.orchestration.contenders import Contender, Convoy, StreamFlow, pinned
-from benchmarks.slurm.login import Login
 
 _POLL_S = 1
 """What the peers can be told at the least, where they take whole seconds."""

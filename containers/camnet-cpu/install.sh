@@ -13,4 +13,4 @@ apt-get clean
 rm -rf /var/lib/apt/lists/*
 # A platform may bind the clock of its host to this file, which therefore has to be one.
 [ -e /etc/localtime ] || { rm -f /etc/localtime && : >/etc/localtime; }
-/opt/venv/bin/python -c 'import h5py, matplotlib, openslide, scipy, tifffile'
+/opt/venv/bin/python -c 'import h5py, matplotlib, openslide, pydicom, scipy, tifffile'

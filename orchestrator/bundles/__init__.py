@@ -6,6 +6,7 @@ a member: so neither a worker too many nor one that its scheduler starts again r
 """
 
 from orchestrator.bundles.executor import BundlingExecutor
+from orchestrator.bundles.hosts import find_hosts
 from orchestrator.bundles.members import is_member
 
-__all__ = ["BundlingExecutor", "is_member"]
+__all__ = ["BundlingExecutor", "find_hosts", "is_member"]

@@ -32,7 +32,7 @@ from orchestrator.bundles.records import (
 from orchestrator.bundles.verdicts import LOST, is_stray, needs_workers, verdict
 from orchestrator.bundles.work import WORKER_LINE, render_work
 from orchestrator.jobs import JobSpec, JobStatus, NativeId, Token
-from orchestrator.ports import Argv, CommandRunner, JobExecutor, SiteSettings
+from orchestrator.ports import Argv, CommandRunner, JobExecutor, SiteSettings, SupportsThrottle
 
 _ASK_EVERY_S = 30.0
 """The scheduler is asked about workers so often at least, even while receipts arrive without end."""
@@ -66,6 +66,11 @@ class BundlingExecutor:
         self._jobs = jobs
         self._runner = runner
         self._watches: dict[str, _Watch] = {}
+
+    @property
+    def throttles(self) -> bool:
+        """Each worker is at one member at a time, and they are an array."""
+        return isinstance(self._jobs, SupportsThrottle) and self._jobs.throttles
 
     # -- the port
 

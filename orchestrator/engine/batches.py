@@ -7,9 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from orchestrator.engine.live import LiveTransfer
-from staging.routes import LinkRules
+from staging.rules import LinkRules
 
 Pair = tuple[str, str]
 """Source site, destination site."""
@@ -32,6 +33,8 @@ class Batch:
     bytes_done: int = 0
     told: int = 0
     """How many of its transfers the journal knows to be whole, or more."""
+    held: bool = False
+    """True once somebody wants one of them to be moved later, or never: it breaks off, and the others begin anew."""
 
     @property
     def size_bytes(self) -> int:
@@ -46,6 +49,8 @@ class Queue:
     rules: Callable[[Pair], LinkRules]
     waiting: dict[Pair, dict[int, LiveTransfer]] = field(default_factory=lambda: defaultdict(dict))
     under_way: set[Batch] = field(default_factory=set)
+    held: Callable[[LiveTransfer], bool] = lambda _: False
+    """Whether people want a transfer to be moved later, or never."""
 
     def add(self, transfer: LiveTransfer) -> None:
         """The transfer waits."""
@@ -60,6 +65,11 @@ class Queue:
                 del self.waiting[batch.pair][transfer.id]
             taken.append(batch)
         return taken
+
+    def drop(self, transfer: LiveTransfer) -> bool:
+        """The transfer waits no longer. False when it did not."""
+        waiting = self.waiting[transfer.source_site, transfer.destination_site]
+        return waiting.pop(transfer.id, None) is not None
 
     def done(self, batch: Batch) -> None:
         """The batch no longer takes up room."""
@@ -81,7 +91,11 @@ class Queue:
     def _next(self, now: float, importance: Callable[[LiveTransfer], tuple[float, ...]]) -> Batch | None:
         best: tuple[tuple[float, ...], Pair, list[LiveTransfer]] | None = None
         for pair in self._open(now):
-            due = [transfer for transfer in self.waiting[pair].values() if transfer.not_before <= now]
+            due = [
+                transfer
+                for transfer in self.waiting[pair].values()
+                if transfer.not_before <= now and not self.held(transfer)
+            ]
             first = heapq.nsmallest(MOST_FILES, due, key=importance)
             if first and (best is None or importance(first[0]) < best[0]):
                 best = (importance(first[0]), pair, first)
@@ -140,16 +154,20 @@ def opens_at(window: tuple[int, int] | None, now: float) -> float:
     return (opens if opens > moment else opens + timedelta(days=1)).timestamp()
 
 
-def importance_of(waiting: Mapping[tuple[str, str], list[set[str]]]) -> Callable[[LiveTransfer], tuple[float, ...]]:
+def importance_of(
+    waiting: Mapping[tuple[str, str], list[set[str]]], priorities: Mapping[tuple[str, str], int] = MappingProxyType({})
+) -> Callable[[LiveTransfer], tuple[float, ...]]:
     """What is brought first: what tasks lack nothing else than, then what most tasks lack, then the oldest.
 
     Args:
         waiting: (sha256, site) -> for each task that waits for it, all that this task lacks.
+        priorities: (sha256, site) -> the highest priority of their steps; it goes before all else.
     """
 
     def importance(transfer: LiveTransfer) -> tuple[float, ...]:
-        tasks = waiting.get((transfer.sha256, transfer.destination_site), [])
+        place = transfer.sha256, transfer.destination_site
+        tasks = waiting.get(place, [])
         least = min((len(lacking) for lacking in tasks), default=0)
-        return (least, -len(tasks), transfer.id)
+        return (-priorities.get(place, 0), least, -len(tasks), transfer.id)
 
     return importance

@@ -11,8 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from metadata.errors import MiddlewareError, TransientError
-from metadata.journal import Page
-from metadata.tables import ATTEMPTS, TASKS
+from metadata.journal import ATTEMPTS, TASKS, Page
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import INTERRUPTED, LiveAttempt, LiveRun, LiveStep, LiveTask
 from orchestrator.engine.needs import fail

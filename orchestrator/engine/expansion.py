@@ -8,8 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from metadata.errors import PlanningError
-from metadata.journal import Page
-from metadata.tables import STEPS, TASKS
+from metadata.journal import STEPS, TASKS, Page
 from orchestrator.commands import FileValue, TaskValues, bound_inputs, content_key
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask
 from orchestrator.jobs import JobState
@@ -39,7 +38,8 @@ def _open(run: LiveRun, step: LiveStep, page: Page, numbers: Iterator[int]) -> N
         step.tasks.append(task)
         page.insert(
             TASKS, id=task.id, run_id=run.id, step_id=step.id, position=task.position, label=task.label,
-            state=task.state, inputs=task.inputs, parameters=task.parameters, content_key=task.content_key,
+            state=str(task.state), inputs=task.inputs, parameters=task.parameters, content_key=task.content_key,
+            reused_from="", attempts=0, not_before=0.0, message="",
         )  # fmt: skip
     step.expanded = True
     page.update(STEPS, step.id, expanded=True)

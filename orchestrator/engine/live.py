@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from metadata.journal import Journal
-from metadata.tables import ATTEMPTS, STEPS, TASKS, TRANSFERS
+from metadata.journal import ATTEMPTS, STEPS, TASKS, TRANSFERS, Journal
 from orchestrator.jobs import JobState, NativeId, Token
 from orchestrator.plans import Plan, PlannedStep
 from orchestrator.workflows import Resources
@@ -106,6 +105,8 @@ class LiveTransfer:
     mover: str
     state: JobState
     attempts: int = 0
+    started: bool = False
+    """Whether a part of it may lie at its destination."""
     not_before: float = 0.0
     bytes_done: int = 0
     bytes_moved: int = 0
@@ -152,6 +153,8 @@ def load_run(journal: Journal, run_id: str) -> LiveRun:
             id=found["id"], plan=run.plan.step(found["name"]), expanded=found["expanded"], skipped=found["skipped"]
         )
         run.steps[found["name"]] = by_id[step.id] = step
+    if not any(step.expanded for step in by_id.values()):
+        return run  # nothing of it has begun
     tasks = {found["id"]: _task(found, by_id) for found in journal.rows(TASKS, run_id)}
     interrupted = journal.subjects(run_id, INTERRUPTED)
     for found in journal.rows(ATTEMPTS, run_id):
@@ -190,4 +193,5 @@ def _transfer(row: dict[str, Any]) -> LiveTransfer:
         "destination_path", "mover", "attempts", "not_before", "bytes_done", "bytes_moved", "message",
         "direction", "streams", "credential",
     )  # fmt: skip
-    return LiveTransfer(state=JobState(row["state"]), **{name: row[name] for name in names})
+    started = row["started_at"] is not None
+    return LiveTransfer(state=JobState(row["state"]), started=started, **{name: row[name] for name in names})

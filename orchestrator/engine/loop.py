@@ -9,9 +9,8 @@ from functools import partial
 
 from metadata.errors import MiddlewareError
 from metadata.holders import HEARTBEAT_S
-from metadata.journal import Page
+from metadata.journal import RUNS, TASKS, Page
 from metadata.lease import EngineLease
-from metadata.tables import RUNS, TASKS
 from orchestrator.engine.batches import Batch
 from orchestrator.engine.completions import Completions
 from orchestrator.engine.context import Context
@@ -22,7 +21,7 @@ from orchestrator.engine.reuse import take_over
 from orchestrator.engine.silences import Silences
 from orchestrator.engine.stagings import Stagings
 from orchestrator.engine.submissions import Submissions
-from orchestrator.engine.webhooks import Webhooks
+from orchestrator.engine.webhooks import Webhooks, write_down
 from orchestrator.jobs import JobState
 from orchestrator.ports import SupportsNotification
 
@@ -57,7 +56,7 @@ class Engine:
         executors = ((name, site.executor) for name, site in context.sites.items())
         self._telling = {name: executor for name, executor in executors if isinstance(executor, SupportsNotification)}
         self._pulse = Pulse()
-        self._webhooks = Webhooks(context.webhook) if context.webhook else None
+        self._webhooks = Webhooks(context.webhook, context.outbox) if context.webhook else None
         self._canceling = False
         self._wishes_read_at = 0.0
 
@@ -103,10 +102,12 @@ class Engine:
         self._commit(page)
 
     def _commit(self, page: Page) -> None:
-        """The page is kept; only then others are told of it."""
+        """The page is kept with what others shall hear of it; only then they are told."""
+        if self._webhooks:
+            write_down(page, run_id=self._run.id)
         self._journal.commit(page)
         if self._webhooks:
-            self._webhooks.tell(page.events)
+            self._webhooks.wake()
 
     def _clock_needed_at(self) -> float:
         """Sites that tell of changes by themselves wake the engine; whether one forgot is asked after a second only."""
@@ -178,6 +179,8 @@ class Engine:
         self._wishes_read_at = time.monotonic()
         if self._journal.wanted(self._run.id) == "cancel":
             self._cancel(page)
+        else:
+            self._stagings.heed(self._journal.wishes(), page)
 
     def _cancel(self, page: Page) -> None:
         self._canceling = True

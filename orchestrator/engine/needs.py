@@ -7,9 +7,8 @@ from collections import defaultdict
 from typing import Any
 
 from metadata.errors import MiddlewareError, StagingError
-from metadata.journal import Page
+from metadata.journal import TASKS, TRANSFERS, Page
 from metadata.records import ReplicaRecord
-from metadata.tables import TASKS, TRANSFERS
 from orchestrator.engine.batches import Queue
 from orchestrator.engine.context import Context
 from orchestrator.engine.copies import trusted
@@ -147,7 +146,7 @@ class Needs:
                 ordered.append(self._order(step, file, copies.get(sha256, []), page))
             elif transfer.state is JobState.COMPLETED:
                 self._reset(transfer, page)  # it had arrived, and was taken away since
-            elif transfer.state is JobState.FAILED:
+            elif transfer.state in (JobState.FAILED, JobState.CANCELED):
                 raise StagingError(transfer.message, site=site)
         return ordered
 
@@ -170,7 +169,7 @@ class Needs:
         )  # fmt: skip
         self._run.transfers[sha256, site] = transfer
         self._queue.add(transfer)
-        row = {key: value for key, value in vars(transfer).items() if key not in ("state", "message")}
+        row = {key: value for key, value in vars(transfer).items() if key not in ("state", "started")}
         page.insert(TRANSFERS, run_id=self._run.id, state=str(transfer.state), created_at=time.time(), **row)
         return transfer
 

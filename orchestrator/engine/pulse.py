@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
 
-QUICK_S = 0.5
+QUICK_S = 0.25
 SLOW_S = 30.0
 _GROWTH = 1.5
 
@@ -36,7 +36,7 @@ class Pulse:
         self._call(name, func=call, trigger="interval", seconds=seconds, coalesce=True, max_instances=1)
 
     def adapt(self, name: str, call: Callable[[], None], *, changed: bool) -> None:
-        """`call` is called once more: after half a second when something changed, else later and later up to 30 s."""
+        """`call` is called once more: a quarter of a second after a change, else later and later up to 30 s."""
         before = self._intervals.get(name, QUICK_S)
         self._intervals[name] = QUICK_S if changed else min(SLOW_S, before * _GROWTH)
         moment = datetime.now(UTC) + timedelta(seconds=self._intervals[name])

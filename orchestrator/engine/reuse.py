@@ -7,9 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from metadata.errors import MiddlewareError
-from metadata.journal import Page
+from metadata.journal import TASKS, Page
 from metadata.records import ReplicaRecord
-from metadata.tables import TASKS
 from orchestrator.engine.context import Context
 from orchestrator.engine.copies import trusted
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask

@@ -1,4 +1,4 @@
-"""Which sites do not answer, told once when it begins and once when it ends."""
+"""What a run waits for: sites that do not answer, told once at either end, and what people hold back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass
 
 from metadata.errors import LoginNeededError, MiddlewareError, TransientError
-from metadata.journal import Page
-from metadata.tables import RUNS
+from metadata.journal import RUNS, Page
 
 _WORDS = {
     "site.login": "waiting for a login at {site}: convoy site login {site}",
@@ -32,6 +31,7 @@ class Silences:
         self._run_id = run_id
         self._silences: dict[str, _Silence] = {}
         self._rests_until: dict[str, float] = {}
+        self._paused = 0
 
     def note(self, site: str, error: MiddlewareError, page: Page) -> None:
         """A site gave no answer, or a wrong one."""
@@ -57,9 +57,17 @@ class Silences:
             page.event(self._run_id, "site.answers", site, f"after {time.time() - silence.since:.1f} s")
             self._tell(page)
 
+    def pause(self, transfers: int, page: Page) -> None:
+        """So many transfers wait because people want that."""
+        if transfers != self._paused:
+            self._paused = transfers
+            self._tell(page)
+
     def _tell(self, page: Page) -> None:
         """The run says what it waits for, so that every face shows it."""
         words = [_WORDS[silence.kind].format(site=site) for site, silence in sorted(self._silences.items())]
+        if self._paused:
+            words.append(f"{self._paused} transfer{'s are' if self._paused > 1 else ' is'} paused: convoy transfer ls")
         page.update(RUNS, self._run_id, message="; ".join(words))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from metadata.errors import (
     TransferInterruptedError,
     TransientError,
 )
-from metadata.journal import Page
+from metadata.holds import CANCEL, PAUSE, Wishes, wish_of
+from metadata.journal import TRANSFERS, Page
 from metadata.policy import ANYWHERE
 from metadata.records import ReplicaRecord
-from metadata.tables import TRANSFERS
 from orchestrator.engine.batches import AT_ONCE, Batch, Pair, Queue, importance_of
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveRun, LiveStep, LiveTask, LiveTransfer
@@ -29,14 +29,16 @@ from orchestrator.engine.needs import Needs, fail, subject
 from orchestrator.engine.silences import Silences
 from orchestrator.jobs import JobState
 from staging.locations import Location, partial_path
+from staging.orders import Arrival, Delivery, Order, Trip
 from staging.ports import FileDigest
-from staging.routes import LinkRules, Way
-from staging.transfers import Arrival, Carrier, Delivery, Order, Trip
+from staging.routes import Way
+from staging.rules import LinkRules
 
 _TRIES = 5
 _TRIES_A_WAY = 2
 """A way that broke off so often is tried again after the others."""
 _TOLD_EVERY_S = 0.5
+_CANCELED = "{name} was canceled on request: convoy transfer cancel. To bring it after all: convoy retry"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +55,16 @@ class Stagings:
         self._context = context
         self._run = run
         self._wake = wake
-        self._queue = Queue(rules=self._rules)
+        self._wishes: Wishes = {}
+        self._held: dict[int, str] = {}
+        """What people want of transfers that have not ended, as it was when they were last asked."""
+        self._queue = Queue(rules=self._rules, held=lambda transfer: bool(self._wish(transfer)))
         self._needs = Needs(context, run, self._queue, silences)
-        self._carrier = Carrier(
-            storages=context.storages, movers=context.movers, routes=context.routes, claims=context.claims
-        )
         self._threads = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="transfer")
         self._outcomes: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._stopping = Event()
         self._told_at = 0.0
+        self._silences = silences
         self._closed: set[Pair] = set()
         """Links of which the journal says that they wait for their window."""
 
@@ -93,7 +96,7 @@ class Stagings:
         """Nobody will resume what a run left that has ended."""
         left: dict[str, list[str]] = defaultdict(list)
         for transfer in self._run.transfers.values():
-            if transfer.state is JobState.CANCELED and transfer.attempts:
+            if transfer.state is JobState.CANCELED and transfer.started:
                 left[transfer.destination_site].append(partial_path(transfer.destination_path, transfer.sha256))
         for site, paths in left.items():
             with suppress(MiddlewareError):  # `convoy data clean` finds them later
@@ -109,11 +112,13 @@ class Stagings:
         now = time.time()
         waiting = self._needs.waiting
         lacking = {place: [task.missing or set() for _, task in tasks] for place, tasks in waiting.items()}
-        batches = self._queue.take(now, importance_of(lacking))
+        priorities = {place: max(step.plan.priority for step, _ in tasks) for place, tasks in waiting.items() if tasks}
+        batches = self._queue.take(now, importance_of(lacking, priorities))
         for batch in batches:
             for transfer in batch.transfers:
                 transfer.state = JobState.ACTIVE
                 transfer.attempts += 1
+                transfer.started = True
                 page.update(TRANSFERS, transfer.id, state="ACTIVE", attempts=transfer.attempts, started_at=now)
         closed = self._queue.closed(now)
         for pair in closed.keys() - self._closed:
@@ -143,12 +148,12 @@ class Stagings:
     def _carry(self, batch: Batch, orders: Sequence[Order]) -> None:
         def progress(bytes_done: int) -> None:
             batch.bytes_done = bytes_done
-            if self._stopping.is_set():
-                raise TransferInterruptedError(f"{orders[0].name}: the engine stops")
+            if self._stopping.is_set() or batch.held:
+                raise TransferInterruptedError(f"{orders[0].name}: {'held' if batch.held else 'the engine stops'}")
 
         begin = time.monotonic()
         try:
-            delivery = self._carrier.carry(orders, ways=self._ways(batch), progress=progress)
+            delivery = self._context.carrier.carry(orders, ways=self._ways(batch), progress=progress)
         except MiddlewareError as error:
             delivery = _failed(orders, error)
         except Exception as error:  # noqa: BLE001 - the thread's outermost frame: anything else would vanish with it
@@ -176,7 +181,9 @@ class Stagings:
             self._queue.done(outcome.batch)
             self._arrived(outcome, page)
             for transfer, result in zip(outcome.batch.transfers, outcome.delivery.outcomes, strict=True):
-                if isinstance(result, MiddlewareError):
+                if isinstance(result, TransferInterruptedError) and outcome.batch.held:
+                    self._put_back(transfer, page)
+                elif isinstance(result, MiddlewareError):
                     self._broke_off(transfer, result, page)
         if time.monotonic() - self._told_at >= _TOLD_EVERY_S:
             self._told_at = time.monotonic()
@@ -229,11 +236,49 @@ class Stagings:
             page.event(self._run.id, "transfer.retrying", transfer.name, error.message)
             self._queue.add(transfer)
             return
-        transfer.state, transfer.message = JobState.FAILED, error.message
-        page.update(TRANSFERS, transfer.id, state="FAILED", message=error.message, ended_at=time.time())
-        page.event(self._run.id, "transfer.failed", transfer.name, error.message)
+        self._give_up(transfer, JobState.FAILED, error.message, page)
+
+    def _give_up(self, transfer: LiveTransfer, state: JobState, message: str, page: Page) -> None:
+        """It does not come, and the tasks that wait for it fail."""
+        transfer.state, transfer.message = state, message
+        page.update(TRANSFERS, transfer.id, state=str(state), message=message, ended_at=time.time())
+        page.event(self._run.id, f"transfer.{state.lower()}", transfer.name, message)
         for step, task in self._needs.given_up(transfer):
-            fail(self._run, step, task, error.message, page)
+            fail(self._run, step, task, message, page)
+
+    # -- what people want ----------------------------------------------------------------------------------------
+
+    def heed(self, wishes: Wishes, page: Page) -> None:
+        """Transfers that people hold stop at their next block and wait; what they cancel fails, and leaves nothing."""
+        self._wishes = wishes
+        if not wishes and not self._held:
+            return
+        open_ones = [transfer for transfer in self._run.transfers.values() if not transfer.state.final]
+        before, self._held = self._held, {row.id: wish for row in open_ones if (wish := self._wish(row))}
+        for batch in self._queue.under_way:
+            batch.held = batch.held or any(transfer.id in self._held for transfer in batch.transfers)
+        for transfer in open_ones:
+            if self._held.get(transfer.id) == CANCEL and self._queue.drop(transfer):
+                self._give_up(transfer, JobState.CANCELED, _CANCELED.format(name=transfer.name), page)
+        self._tell_holds(before, page)
+
+    def _wish(self, transfer: LiveTransfer) -> str:
+        return wish_of(self._wishes, str(transfer.id), self._run.id) if self._wishes else ""
+
+    def _tell_holds(self, before: Mapping[int, str], page: Page) -> None:
+        now = {number for number, wish in self._held.items() if wish == PAUSE}
+        then = {number for number, wish in before.items() if wish == PAUSE}
+        for kind, numbers in (("paused", now - then), ("resumed", then - now)):
+            found = [row for row in self._run.transfers.values() if row.id in numbers and not row.state.final]
+            if found:
+                page.event(self._run.id, f"transfer.{kind}", subject(found), "on request")
+        self._silences.pause(len(now), page)
+
+    def _put_back(self, transfer: LiveTransfer, page: Page) -> None:
+        """It was held on its way, or travelled with one that is: no failure, and what arrived of it is kept."""
+        transfer.state, transfer.attempts = JobState.NEW, transfer.attempts - 1
+        page.update(TRANSFERS, transfer.id, state="NEW", attempts=transfer.attempts)
+        self._queue.add(transfer)
 
     def cancel(self, page: Page) -> None:
         """No transfer is started any more; those that run break off."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
 from metadata.errors import MiddlewareError, TransientError
-from metadata.journal import Page
-from metadata.tables import ATTEMPTS, TASKS
+from metadata.journal import ATTEMPTS, TASKS, Page
 from orchestrator.commands import TaskValues, link_targets, task_argv, task_environment
 from orchestrator.engine.context import Context
 from orchestrator.engine.live import LiveAttempt, LiveRun, LiveStep, LiveTask
@@ -27,7 +26,7 @@ from orchestrator.jobs import (
     StagedLink,
     Token,
 )
-from orchestrator.ports import JobExecutor
+from orchestrator.ports import JobExecutor, SupportsThrottle
 from orchestrator.workflows import Resources
 
 _Row = tuple[LiveStep, LiveTask, LiveAttempt]
@@ -52,7 +51,11 @@ class Submissions:
         self._silences = silences
 
     def write_down(self, ready: Sequence[tuple[LiveStep, LiveTask]], page: Page) -> int:
-        """Notes an attempt for each task: the token comes first, the site later. Returns how many must wait a turn."""
+        """Notes an attempt for each task: the token comes first, the site later. Returns how many must wait a turn.
+
+        Those that their step's throttle holds back wait for others to end.
+        """
+        ready = list(self._let_through(ready))
         for step, task in ready[:_AT_ONCE]:
             task.attempts += 1
             attempt = self._attempt(step, task)
@@ -60,11 +63,26 @@ class Submissions:
             page.insert(
                 ATTEMPTS, id=attempt.id, run_id=self._run.id, task_id=task.id, number=attempt.number,
                 token=attempt.token, site=step.plan.site, directory=attempt.directory, state=str(attempt.state),
-                resources=_document(attempt.resources), created_at=time.time(),
+                resources=_document(attempt.resources), created_at=time.time(), native_id="", native_state="",
+                node="", message="",
             )  # fmt: skip
             page.update(TASKS, task.id, state=str(task.state), attempts=task.attempts)
             page.event(self._run.id, "task.submitting", attempt.token, f"to {step.plan.site}")
         return max(0, len(ready) - _AT_ONCE)
+
+    def _let_through(self, ready: Sequence[tuple[LiveStep, LiveTask]]) -> Iterator[tuple[LiveStep, LiveTask]]:
+        """A step of which nothing is under way goes as a whole to where an array looks after its throttle."""
+        under_way = Counter(step.plan.name for step, _, _ in self._run.under_way() if step.plan.throttle)
+        whole = {step.plan.name for step, _ in ready if not under_way[step.plan.name] and self._throttles(step)}
+        for step, task in ready:
+            name, throttle = step.plan.name, step.plan.throttle
+            if throttle is None or name in whole or under_way[name] < throttle:
+                under_way[name] += 1
+                yield step, task
+
+    def _throttles(self, step: LiveStep) -> bool:
+        executor = self._context.sites[step.plan.site].executor
+        return isinstance(executor, SupportsThrottle) and executor.throttles
 
     def _attempt(self, step: LiveStep, task: LiveTask) -> LiveAttempt:
         token = Token(f"{self._run.id}.{step.plan.name}.{task.position}.{task.attempts}")
@@ -207,6 +225,7 @@ class Submissions:
             attributes=JobAttributes(
                 duration=_span(limit or None),
                 custom_attributes=plan.attributes,
+                throttle=plan.throttle,
                 expected=_span(plan.expected_s),
                 bundle=_span(plan.bundle_s or None),
             ),

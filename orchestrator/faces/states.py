@@ -30,6 +30,8 @@ LOOKS: dict[str, Look] = {
     "FAILED": Look(word="failed", sign="✗", style="bold red"),
     "CANCELED": Look(word="canceled", sign="⊘", style="yellow"),
     "UNKNOWN": Look(word="unknown", sign="?", style="magenta"),
+    "PAUSED": Look(word="paused", sign="‖", style="yellow"),
+    "LEFT": Look(word="left", sign="!", style="yellow"),
     "SKIPPED": Look(word="skipped", sign="·", style="dim"),
 }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.sandbox import *  # noqa: F403
     from orchestrator.operations.setup import *  # noqa: F403
     from orchestrator.operations.sites import *  # noqa: F403
+    from orchestrator.operations.transfers import *  # noqa: F403
     from orchestrator.operations.usecases import *  # noqa: F403
     from orchestrator.operations.workspace import *  # noqa: F403
 
@@ -125,6 +126,7 @@ _WHERE = {
     ),
     "setup": ("init", "schema"),
     "sites": ("Finding", "list_sites", "show_site", "test_site"),
+    "transfers": ("TransferView", "cancel_transfers", "list_transfers", "pause_transfers", "resume_transfers"),
     "usecases": ("DemoData", "list_usecases", "make_demo_data", "show_usecase", "usecase_workflow"),
     "workspace": ("Workspace",),
 }

@@ -13,6 +13,13 @@ from metadata.errors import InvalidInputError, NotFoundError, SiteError
 from orchestrator.operations.workspace import Workspace
 from orchestrator.ports import Argv, CommandResult, CommandRunner
 from orchestrator.registry import load, open_runner
+from staging.ports import Prompter, Question
+from staging.ports import SupportsLogin as SupportsServiceLogin
+
+__all__ = [
+    "Identity", "KeyDecision", "Prompter", "Question", "UnknownKey", "login_site", "logout_site", "run_command",
+    "trust_site",
+]  # fmt: skip
 
 _MOST_HOSTS = 16
 """A site and the hosts on the way to it."""
@@ -21,25 +28,6 @@ _ENTER = """\
 cd -- "$1" 2>/dev/null || { printf '%s\\n' "$2"; exit 74; }
 shift 2; exec "$@\""""
 _WHO: Argv = ("/bin/sh", "-c", "id -un; uname -n; pwd; id -Gn")
-
-
-class Question(Protocol):
-    """Something that a site wants to know from a person."""
-
-    @property
-    def text(self) -> str:
-        """The site's own words."""
-
-    @property
-    def secret(self) -> bool:
-        """Whether the answer must not be shown while it is typed."""
-
-
-class Prompter(Protocol):
-    """A way to ask a person."""
-
-    def ask(self, *, site: str, title: str, questions: Sequence[Question]) -> Sequence[str]:
-        """One answer to each question, in their order. Raises SiteUnavailableError when nobody is there."""
 
 
 @runtime_checkable
@@ -132,26 +120,35 @@ def trust_site(workspace: Workspace, name: str, decide: Callable[[UnknownKey], b
 def login_site(workspace: Workspace, name: str, prompter: Prompter) -> Identity:
     """The user is logged in, whatever the site asked for was answered by `prompter`, and the site said who that is.
 
-    Where the site wants a person, the login stays behind when this process ends: every command, storage and mover of
-    every process of this user goes through it, and runs that waited for it go on.
+    So it is at services that its doors lead to, such as Globus. Where the site wants a person, the login stays behind
+    when this process ends: every command, storage and mover of every process of this user goes through it, and runs
+    that waited for it go on.
 
     Raises NotFoundError, InvalidInputError (the site needs no login), SiteError (refused; the host key is not trusted)
     or SiteUnavailableError (no answer, or a wrong one).
     """
-    with closing(_open_login(workspace, name)) as runner:
-        runner.log_in(prompter)
+    services = _services(workspace, name)
+    with closing(_open_runner(workspace, name) if services else _open_login(workspace, name)) as runner:
+        if isinstance(runner, SupportsLogin):
+            runner.log_in(prompter)
+        for service in services:
+            service.log_in(workspace.storages[name].endpoint, prompter)
         answer = runner.run(_WHO, timeout_s=30.0)
     user, host, directory, groups, *_ = [*answer.stdout.splitlines(), "", "", "", ""]
     return Identity(site=name, user=user, host=host, directory=directory, groups=tuple(groups.split()))
 
 
 def logout_site(workspace: Workspace, name: str) -> None:
-    """The login that `login_site` left behind, if there is one, is over.
+    """The login that `login_site` left behind, if there is one, is over; so are those at services of its doors.
 
-    Raises NotFoundError or InvalidInputError (the site needs no login).
+    Raises NotFoundError, InvalidInputError (the site needs no login), or SiteUnavailableError: a service was not told.
     """
-    with closing(_open_login(workspace, name)) as runner:
-        runner.log_out()
+    services = _services(workspace, name)
+    with closing(_open_runner(workspace, name) if services else _open_login(workspace, name)) as runner:
+        if isinstance(runner, SupportsLogin):
+            runner.log_out()
+    for service in services:
+        service.log_out()
 
 
 def run_command(
@@ -176,6 +173,20 @@ def run_command(
 
 class _LoginRunner(SupportsLogin, CommandRunner, Protocol):
     """A runner that logs in."""
+
+
+def _services(workspace: Workspace, name: str) -> list[SupportsServiceLogin]:
+    """Those that a person logs in to for the doors of a site. A mover that cannot be had here is told of by its use."""
+    doors = workspace.site(name).doors.keys()
+    return [
+        mover
+        for mover in workspace.movers.values()
+        if isinstance(mover, SupportsServiceLogin) and mover.capabilities.schemes & doors
+    ]
+
+
+def _open_runner(workspace: Workspace, name: str) -> CommandRunner:
+    return open_runner(name, workspace.site(name))
 
 
 def _open_login(workspace: Workspace, name: str) -> _LoginRunner:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import PurePosixPath
 from threading import Thread
 
 from metadata.errors import MiddlewareError
 from metadata.history import AttemptRecord, RunRecord, StepRecord, TaskRecord
-from orchestrator.bundles import is_member
+from orchestrator.bundles import find_hosts, is_member
 from orchestrator.jobs import NativeId
 from orchestrator.operations.workspace import Workspace
 from orchestrator.ports import CommandRunner, JobUsage, Scheduler, SupportsAccounting, SupportsVersions
 from orchestrator.registry import load, open_runner
-from orchestrator.reports.efficiency import RunEfficiency, TaskEfficiency
+from orchestrator.reports.efficiency import RunEfficiency, StepEfficiency, TaskEfficiency, summed_up
 
 __all__ = ["RunEfficiency", "TaskEfficiency", "efficiency", "efficiency_of", "in_seconds", "usage_of"]
 
+_Row = tuple[StepRecord, TaskRecord, AttemptRecord]
 _AT_ONCE = 1000
 """Jobs a question: their ids must fit into one command line."""
 _COMMAND_S = 60.0
@@ -29,14 +32,28 @@ def usage_of(workspace: Workspace, site: str, ids: Sequence[NativeId]) -> Mappin
 
     Raises NotFoundError (the site), SiteUnavailableError or SiteError.
     """
+    return _accounts_of(workspace, site, [native_id for native_id in ids if not is_member(native_id)]).usages
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Accounts:
+    """What one site tells of its jobs."""
+
+    usages: Mapping[NativeId, JobUsage] = field(default_factory=dict)
+    hosts: Mapping[NativeId, NativeId] = field(default_factory=dict)
+    """A member of a bundle -> the job that it ran in."""
+
+
+def _accounts_of(workspace: Workspace, site: str, ids: Sequence[NativeId]) -> _Accounts:
     chosen = workspace.site(site)
-    alone = [native_id for native_id in ids if not is_member(native_id)]
-    if chosen.scheduler is None or not alone:
-        return {}
+    if chosen.scheduler is None or not ids:
+        return _Accounts()
     scheduler: Scheduler = load("schedulers", chosen.scheduler.type)(**chosen.scheduler.options)
     runner = open_runner(site, chosen)
     try:
-        return _asked(scheduler, runner, alone)
+        hosts = find_hosts(runner, PurePosixPath(chosen.workdir), ids)
+        jobs = [native_id for native_id in ids if not is_member(native_id)]
+        return _Accounts(usages=_asked(scheduler, runner, [*jobs, *dict.fromkeys(hosts.values())]), hosts=hosts)
     finally:
         runner.close()
 
@@ -44,7 +61,7 @@ def usage_of(workspace: Workspace, site: str, ids: Sequence[NativeId]) -> Mappin
 def _asked(scheduler: Scheduler, runner: CommandRunner, ids: Sequence[NativeId]) -> Mapping[NativeId, JobUsage]:
     if isinstance(scheduler, SupportsVersions):
         scheduler = scheduler.for_version(runner.run(scheduler.version_command(), timeout_s=_COMMAND_S))
-    if not isinstance(scheduler, SupportsAccounting):
+    if not isinstance(scheduler, SupportsAccounting) or not ids:
         return {}
     found: dict[NativeId, JobUsage] = {}
     for start in range(0, len(ids), _AT_ONCE):
@@ -73,13 +90,27 @@ def efficiency_of(workspace: Workspace, record: RunRecord, *, within_s: float | 
     for inquiry in inquiries:
         inquiry.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
     answers = {inquiry.site: inquiry.answer for inquiry in inquiries}
-    usages = {site: answer for site, answer in answers.items() if not isinstance(answer, str)}
+    told = {site: answer for site, answer in answers.items() if not isinstance(answer, str)}
     tasks = tuple(
-        _efficiency(step, task, attempt, usages.get(attempt.site, {}).get(NativeId(attempt.native_id)))
+        _efficiency(step, task, attempt, told.get(attempt.site, _Accounts()).usages.get(NativeId(attempt.native_id)))
         for step, task, attempt in rows
     )
     silent = {site: answer for site, answer in answers.items() if isinstance(answer, str)}
-    return RunEfficiency(run=record.id, tasks=tasks, silent=silent)
+    return RunEfficiency(run=record.id, tasks=tasks, silent=silent, shared=tuple(_shared(rows, told)))
+
+
+def _shared(rows: Sequence[_Row], told: Mapping[str, _Accounts]) -> Iterator[StepEfficiency]:
+    """A line for each step and site where tasks shared jobs that the site counted."""
+    groups: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
+    for step, task, attempt in rows:
+        if attempt.native_id in told.get(attempt.site, _Accounts()).hosts:
+            groups[step.name, attempt.site].append((step, task, attempt))
+    for (name, site), members in groups.items():
+        accounts = told[site]
+        hosts = dict.fromkeys(accounts.hosts[NativeId(attempt.native_id)] for _, _, attempt in members)
+        jobs = [_efficiency(*members[0], usage) for host in hosts if (usage := accounts.usages.get(host))]
+        if jobs:
+            yield replace(summed_up(name, site, jobs), tasks=len(members), jobs=len(jobs))
 
 
 class _Inquiry(Thread):
@@ -88,7 +119,7 @@ class _Inquiry(Thread):
     def __init__(self, workspace: Workspace, site: str, ids: Sequence[NativeId]) -> None:
         super().__init__(name=f"accounts of {site}", daemon=True)
         self.site = site
-        self.answer: Mapping[NativeId, JobUsage] | str = "it did not answer in time"
+        self.answer: _Accounts | str = "it did not answer in time"
         """What it said, or why it is silent."""
         self._workspace, self._ids = workspace, ids
         self.start()
@@ -96,12 +127,12 @@ class _Inquiry(Thread):
     def run(self) -> None:
         """The answer is there, as soon as the site has given it."""
         try:
-            self.answer = usage_of(self._workspace, self.site, self._ids)
+            self.answer = _accounts_of(self._workspace, self.site, self._ids)
         except MiddlewareError as error:
             self.answer = error.message
 
 
-def _tried(steps: Sequence[StepRecord]) -> Iterator[tuple[StepRecord, TaskRecord, AttemptRecord]]:
+def _tried(steps: Sequence[StepRecord]) -> Iterator[_Row]:
     for step in steps:
         for task in step.tasks:
             if task.last is not None and task.last.native_id:

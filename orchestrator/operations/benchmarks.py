@@ -17,8 +17,8 @@ from orchestrator.reports.rates import write_rates
 from orchestrator.settings import HERE
 from staging.benchmark import Best, Case, Crossing, Timing, cases, crossings, curves, matrix, size_series
 from staging.locations import Location
+from staging.orders import Order
 from staging.ports import FileDigest, Storage
-from staging.transfers import Order
 
 __all__ = ["LinkBenchmark", "Timing", "bench_transfer", "draw_benchmark"]
 
@@ -43,6 +43,8 @@ class LinkBenchmark:
     """The best rate from each site to each other."""
     crossings: tuple[Crossing, ...]
     """From which size on another way is quicker."""
+    interrupted: bool = False
+    """True when not all was measured that was asked for."""
 
 
 def bench_transfer(
@@ -56,6 +58,8 @@ def bench_transfer(
     progress: CaseProgress | None = None,
 ) -> LinkBenchmark:
     """Every way between the sites is measured, with verification, and fills the history that routes are chosen by.
+
+    A KeyboardInterrupt once something is measured ends the measuring, and what was found so far is the answer.
 
     Args:
         workspace: The home with its sites.
@@ -77,13 +81,18 @@ def bench_transfer(
         (count, size) for count in files for size in (size_series(size_bytes) if count == 1 else [SMALL_FILE_BYTES])
     ]
     wanted = cases(workspace.routes, sites, loads=loads, movers=movers)
-    timings = []
-    with _stocks(workspace, sites, loads) as stocks:
-        for done, case in enumerate(wanted):
-            if progress:
-                progress(_shown(case), done, len(wanted))
-            timings.append(_timed(workspace, case, stocks, repeat))
+    timings: list[Timing] = []
+    try:
+        with _stocks(workspace, sites, loads) as stocks:
+            for done, case in enumerate(wanted):
+                if progress:
+                    progress(_shown(case), done, len(wanted))
+                timings.append(_timed(workspace, case, stocks, repeat))
+    except KeyboardInterrupt:
+        if not timings:
+            raise
     return LinkBenchmark(
+        interrupted=len(timings) < len(wanted),
         sites=tuple(sites),
         measured_at=time.time(),
         timings=tuple(timings),

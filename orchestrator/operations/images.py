@@ -29,8 +29,8 @@ from orchestrator.ports import Argv, CommandResult, Compression, SiteSettings, S
 from orchestrator.registry import load, open_runner, settings_of
 from orchestrator.settings import HERE
 from staging.locations import Location, store_path
+from staging.orders import Order
 from staging.ports import FileDigest, Storage
-from staging.transfers import Order
 
 _BUILD_S = 3 * 3600.0
 _UNPACK_S = 1800.0

@@ -107,12 +107,15 @@ def local_files(text: str) -> list[Path]:
     path = Path(text).expanduser()
     if path.is_file():
         return [path.absolute()]
-    if path.is_dir():
-        found = [Path(folder, name) for folder, _, names in os.walk(path) for name in names if not name.startswith(".")]
-    else:
-        found = list(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))) if _WILD & set(text) else []
     # Links keep their own names: what they point at may be called anything.
-    files = sorted(file.absolute() for file in found if file.is_file())
+    if path.is_dir():
+        # Of ten thousands of files, paths that are texts are made ten times as fast.
+        walked = ((folder.rstrip("/"), names) for folder, _, names in os.walk(path.absolute()))
+        found = [f"{folder}/{name}" for folder, names in walked for name in names if not name.startswith(".")]
+        files = [file for name in sorted(found, key=lambda name: name.split("/")) if (file := Path(name)).is_file()]
+    else:
+        matches = Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))) if _WILD & set(text) else ()
+        files = sorted(file.absolute() for file in matches if file.is_file())
     if not files:
         raise NotFoundError(f"there is no file {text}")
     return files

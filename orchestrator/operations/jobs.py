@@ -192,10 +192,13 @@ def list_jobs(
 ) -> list[JobRecord]:
     """The owner's newest jobs, as their sites tell now: one question a site. `doubt` says where one did not answer.
 
-    Without `refresh` they are told as they were last seen.
+    Without `refresh` they are told as they were last seen. Raises NotFoundError for a site that is not known, nor was.
     """
     who, book = owner or _present_user(), _book(workspace)
-    doubts = _refresh(workspace, book.jobs(who, site=site, tag=tag, limit=limit)) if refresh else {}
+    found = book.jobs(who, site=site, tag=tag, limit=limit)
+    if site and not found:
+        workspace.site(site)
+    doubts = _refresh(workspace, found) if refresh else {}
     return [record_of(row, doubts) for row in book.jobs(who, site=site, tag=tag, limit=limit)]
 
 

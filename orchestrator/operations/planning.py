@@ -215,23 +215,21 @@ def knowledge(
     images: Mapping[str, PlannedFile] | None = None,
 ) -> Knowledge:
     """What is known of data, sites, links and images now."""
-    catalogue = workspace.catalogue
+    timings = workspace.timings
     hashes = {file.sha256 for some in files.values() for file in some}
     hashes |= {file.sha256 for file in (images or {}).values()}
-    copies = catalogue.replicas(hashes)
-    sizes = {key: row for key, row in catalogue.output_sizes().items() if key[0] == workflow_name}
+    copies = workspace.catalogue.replicas(hashes) if hashes else {}
+    sizes = {key: row for key, row in timings.output_sizes().items() if key[0] == workflow_name}
     return Knowledge(
         sites=workspace.site_file.sites,
-        routes=workspace.routes,
+        find_routes=lambda: workspace.routes,
         replicas={
             sha256: frozenset(copy.site for copy in rows if copy.site in workspace.storages)
             for sha256, rows in copies.items()
         },
-        policies=catalogue.policies(hashes),
-        task_seconds={
-            (step, site): s for (run, step, site), s in catalogue.durations().items() if run == workflow_name
-        },
-        queue_waits=catalogue.queue_waits(),
+        policies=workspace.catalogue.policies(hashes) if hashes else {},
+        task_seconds={(step, site): s for (run, step, site), s in timings.durations().items() if run == workflow_name},
+        queue_waits=timings.queue_waits(),
         images=images or {},
         output_bytes={(key[1], output): size for key, row in sizes.items() for output, size in row.items()},
     )

@@ -33,8 +33,8 @@ from orchestrator.registry import OpenSite, open_runner, open_scheduler, open_si
 from orchestrator.settings import HERE
 from orchestrator.sites import Site
 from staging.locations import Location
+from staging.orders import Order
 from staging.ports import FileDigest
-from staging.transfers import Order
 
 SKEW_LIMIT_S = 5.0
 """Clocks that are further apart make certificates, one-time codes and the times in reports wrong."""

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from metadata.errors import ConflictError, EngineBusyError, NotFoundError
-from metadata.journal import Page
+from metadata.journal import RUNS, STEPS, TASKS, TRANSFERS, Page
 from metadata.lease import EngineLease, holder_of
-from metadata.tables import RUNS, STEPS, TASKS, TRANSFERS
+from metadata.progress import RunProgress, progress_of
 from orchestrator.engine.context import Context
 from orchestrator.engine.loop import Engine
 from orchestrator.jobs import JobState
@@ -19,9 +19,9 @@ from orchestrator.plans import Plan
 from orchestrator.registry import open_site
 
 if TYPE_CHECKING:
-    from metadata.history import RunProgress, RunRecord, RunSummary
+    from metadata.history import RunRecord, RunSummary
 
-Watch = Callable[["RunProgress"], None]
+Watch = Callable[[RunProgress], None]
 _WATCH_EVERY_S = 0.25
 _CANCEL_PATIENCE_S = 20.0
 
@@ -47,8 +47,8 @@ def create_run(workspace: Workspace, plan: Plan, *, fresh: bool = False) -> str:
 
 def start(
     workspace: Workspace, plan: Plan, *, fresh: bool = False, wait_s: float = 0.0, watch: Watch | None = None
-) -> RunRecord:
-    """Carries out the plan until its run has ended.
+) -> RunProgress:
+    """Carries out the plan until its run has ended; `show` tells everything of it.
 
     Args:
         workspace: The home with its sites and catalogue.
@@ -60,41 +60,41 @@ def start(
     Raises:
         EngineBusyError: Another engine works on this database; the run was not begun.
     """
-    with EngineLease(workspace.database, wait_s=wait_s) as lease:
+    with EngineLease(workspace.sessions, wait_s=wait_s) as lease:
         return _carry_out(workspace, create_run(workspace, plan, fresh=fresh), lease, watch)
 
 
 def resume(
     workspace: Workspace, run_id: str | None = None, *, wait_s: float = 0.0, watch: Watch | None = None
-) -> RunRecord:
+) -> RunProgress:
     """Goes on with a run whose engine stopped; nothing that was done is done again. Without an id, the newest such.
 
     Raises NotFoundError, ConflictError (the run has ended) or EngineBusyError.
     """
     found = _to_resume(workspace, run_id)
-    with EngineLease(workspace.database, wait_s=wait_s) as lease:
+    with EngineLease(workspace.sessions, wait_s=wait_s) as lease:
         return _carry_out(workspace, found, lease, watch)
 
 
-def retry(workspace: Workspace, run_id: str, *, wait_s: float = 0.0, watch: Watch | None = None) -> RunRecord:
+def retry(workspace: Workspace, run_id: str, *, wait_s: float = 0.0, watch: Watch | None = None) -> RunProgress:
     """Goes on with a run that failed or was canceled: what failed is tried again, what succeeded stays.
 
     Raises NotFoundError, ConflictError (nothing failed) or EngineBusyError.
     """
-    record = workspace.history.run(run_id)
+    record = progress(workspace, run_id)
     if record.state not in (JobState.FAILED, JobState.CANCELED):
         raise ConflictError(f"the run {record.id} is {record.state}; only failed and canceled runs can be retried")
-    with EngineLease(workspace.database, wait_s=wait_s) as lease:
+    with EngineLease(workspace.sessions, wait_s=wait_s) as lease:
         _reopen(workspace, record.id)
         return _carry_out(workspace, record.id, lease, watch)
 
 
-def cancel(workspace: Workspace, run_id: str, *, watch: Watch | None = None) -> RunRecord:
+def cancel(workspace: Workspace, run_id: str, *, watch: Watch | None = None) -> RunProgress:
     """The run ends soon, and so do its jobs. The engine that carries it out does it; without one, this does.
 
     Raises NotFoundError, ConflictError (the run has ended) or EngineBusyError (an engine with another run is at work).
     """
-    record = workspace.history.run(run_id)
+    record = progress(workspace, run_id)
     if JobState(record.state).final:
         raise ConflictError(f"the run {record.id} has ended already: {record.state}")
     page = Page()
@@ -103,10 +103,11 @@ def cancel(workspace: Workspace, run_id: str, *, watch: Watch | None = None) -> 
     workspace.journal.commit(page)
     deadline = time.monotonic() + _CANCEL_PATIENCE_S
     while time.monotonic() < deadline:
-        if JobState(workspace.history.progress(record.id).state).final:
-            return workspace.history.run(record.id)
-        if holder_of(workspace.database) is None:
-            with EngineLease(workspace.database, wait_s=_CANCEL_PATIENCE_S) as lease:
+        now = progress_of(workspace.sessions, record.id)
+        if JobState(now.state).final:
+            return now
+        if holder_of(workspace.sessions) is None:
+            with EngineLease(workspace.sessions, wait_s=_CANCEL_PATIENCE_S) as lease:
                 return _carry_out(workspace, record.id, lease, watch)
         time.sleep(_WATCH_EVERY_S)
     raise EngineBusyError(
@@ -128,7 +129,10 @@ def show(workspace: Workspace, run_id: str | None = None) -> RunRecord:
 
 def progress(workspace: Workspace, run_id: str) -> RunProgress:
     """How far a run has come; cheap. Raises NotFoundError."""
-    return workspace.history.progress(run_id)
+    try:
+        return progress_of(workspace.sessions, run_id)
+    except NotFoundError:  # it may be the beginning of an id
+        return progress_of(workspace.sessions, workspace.history.full_id(run_id))
 
 
 def newest(workspace: Workspace, *states: str) -> str:
@@ -142,7 +146,7 @@ def newest(workspace: Workspace, *states: str) -> str:
 def _to_resume(workspace: Workspace, run_id: str | None) -> str:
     if run_id is None:
         return newest(workspace, *(str(state) for state in JobState if not state.final))
-    record = workspace.history.progress(run_id)
+    record = progress(workspace, run_id)
     if JobState(record.state).final:
         hint = f"; try what failed again with: convoy retry {record.id}" if record.state != "COMPLETED" else ""
         raise ConflictError(f"the run {record.id} has ended already: {record.state}{hint}")
@@ -156,7 +160,10 @@ def _reopen(workspace: Workspace, run_id: str) -> None:
     for row in workspace.journal.rows(TASKS, run_id):
         if row["state"] in again:
             page.update(TASKS, row["id"], state="NEW", not_before=0.0)
-    for row in workspace.journal.rows(TRANSFERS, run_id):
+    transfers = workspace.journal.rows(TRANSFERS, run_id)
+    # Whoever wants a run again takes back that parts of it were not wanted.
+    workspace.holds.release([str(row["id"]) for row in transfers if row["state"] == JobState.CANCELED])
+    for row in transfers:
         if row["state"] in again:
             page.update(TRANSFERS, row["id"], state="NEW", attempts=0, not_before=0.0)
     page.update(RUNS, run_id, state="NEW", wanted="run", message="", ended_at=None)
@@ -164,13 +171,14 @@ def _reopen(workspace: Workspace, run_id: str) -> None:
     workspace.journal.commit(page)
 
 
-def _carry_out(workspace: Workspace, run_id: str, lease: EngineLease, watch: Watch | None) -> RunRecord:
+def _carry_out(workspace: Workspace, run_id: str, lease: EngineLease, watch: Watch | None) -> RunProgress:
     plan = Plan.model_validate(workspace.journal.run(run_id)["plan"])
     engine = Engine(_context(workspace, plan), run_id, lease=lease, observe=_observer(workspace, run_id, watch))
     engine.carry_out()
+    ended = progress_of(workspace.sessions, run_id)
     if watch:
-        watch(workspace.history.progress(run_id))
-    return workspace.history.run(run_id)
+        watch(ended)
+    return ended
 
 
 def _observer(workspace: Workspace, run_id: str, watch: Watch | None) -> Callable[[], None]:
@@ -180,7 +188,7 @@ def _observer(workspace: Workspace, run_id: str, watch: Watch | None) -> Callabl
         nonlocal told_at
         if watch and time.monotonic() - told_at >= _WATCH_EVERY_S:
             told_at = time.monotonic()
-            watch(workspace.history.progress(run_id))
+            watch(progress_of(workspace.sessions, run_id))
 
     return observe
 
@@ -189,11 +197,9 @@ def _context(workspace: Workspace, plan: Plan) -> Context:
     names = sorted({step.site for step in plan.steps if step.site})
     return Context(
         journal=workspace.journal,
-        catalogue=workspace.catalogue,
+        stock=workspace,
         sites={name: open_site(name, workspace.site(name)) for name in names},
         storages=workspace.storages,
-        movers=workspace.movers,
-        routes=workspace.routes,
-        claims=workspace.claims,
+        outbox=workspace.outbox,
         webhook=workspace.settings.webhook,
     )

@@ -1,4 +1,7 @@
-"""What the operations share: the database and the sites, opened when they are first needed."""
+"""What the operations share: the database and the sites, opened when they are first needed.
+
+What takes long to load is imported then, too: a small run, which moves no data, is over before it could be.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,29 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import Engine
-
-from metadata.catalogue import Catalogue
-from metadata.claims import Claims
-from metadata.database import open_database
 from metadata.errors import InvalidInputError, NotFoundError
+from metadata.holds import Holds
 from metadata.journal import Journal
-from metadata.retention import Retention
+from metadata.outbox import Outbox
+from metadata.sessions import Sessions, open_sessions
+from metadata.shipments import Shipments
+from metadata.timings import Timings
 from orchestrator.documents import did_you_mean
 from orchestrator.ports import SiteSettings
 from orchestrator.registry import load, open_movers, open_storage
 from orchestrator.settings import HERE, Settings, find_settings
 from orchestrator.sites import Site, SiteFile, Slots, load_sites
-from staging.links import LinkHistory
 from staging.ports import Mover, Storage
-from staging.routes import Routes, capabilities_of
-from staging.transfers import Carrier
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from metadata.catalogue import Catalogue
+    from metadata.claims import Claims
     from metadata.history import History
+    from metadata.retention import Retention
+    from staging.routes import Routes
+    from staging.transfers import Carrier
 
 
 class Workspace:
@@ -39,41 +45,74 @@ class Workspace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if "database" in self.__dict__:
-            self.database.dispose()
+        for opened in ("database", "sessions"):
+            if opened in self.__dict__:
+                self.__dict__[opened].dispose()
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The open database in plain SQL, its tables up to date."""
+        return open_sessions(self.settings.database_url)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Its runs, for the engine."""
+        return Journal(self.sessions)
+
+    @cached_property
+    def timings(self) -> Timings:
+        """What its runs tell about the next."""
+        return Timings(self.sessions)
 
     @cached_property
     def database(self) -> Engine:
-        """The open database, its tables up to date."""
+        """The same database for SQLAlchemy."""
+        from metadata.database import open_database  # noqa: PLC0415 - see above
+
         return open_database(self.settings.database_url)
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """The catalogue in it."""
+        from metadata.catalogue import Catalogue  # noqa: PLC0415 - see above
+
         return Catalogue(self.database)
 
     @cached_property
     def history(self) -> History:
         """Its runs, for reading."""
-        # Its many records take a while to load: a run has begun by the time that somebody asks how far it is.
-        from metadata.history import History  # noqa: PLC0415
+        from metadata.history import History  # noqa: PLC0415 - see above
 
         return History(self.database)
 
     @cached_property
-    def journal(self) -> Journal:
-        """Its runs, for the engine."""
-        return Journal(self.database)
-
-    @cached_property
     def retention(self) -> Retention:
         """Its rules, pins and uses."""
+        from metadata.retention import Retention  # noqa: PLC0415 - see above
+
         return Retention(self.database)
 
     @cached_property
     def claims(self) -> Claims:
         """Who writes what at its sites just now."""
-        return Claims(self.database)
+        from metadata.claims import Claims  # noqa: PLC0415 - see above
+
+        return Claims(self.sessions)
+
+    @cached_property
+    def holds(self) -> Holds:
+        """What people want to be moved later, or never."""
+        return Holds(self.sessions)
+
+    @cached_property
+    def shipments(self) -> Shipments:
+        """What verbs on data move."""
+        return Shipments(self.sessions)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What others are to be told and have not taken yet."""
+        return Outbox(self.sessions)
 
     @cached_property
     def site_file(self) -> SiteFile:
@@ -122,6 +161,9 @@ class Workspace:
     @property
     def routes(self) -> Routes:
         """The ways for data between all places, with what earlier transfers told of them."""
+        from staging.links import LinkHistory  # noqa: PLC0415 - see above
+        from staging.routes import Routes, capabilities_of  # noqa: PLC0415 - see above
+
         return Routes(
             endpoints={name: storage.endpoint for name, storage in self.storages.items()},
             movers=capabilities_of(self.movers),
@@ -133,4 +175,6 @@ class Workspace:
     @property
     def carrier(self) -> Carrier:
         """What brings content from one place to another."""
+        from staging.transfers import Carrier  # noqa: PLC0415 - see above
+
         return Carrier(storages=self.storages, movers=self.movers, routes=self.routes, claims=self.claims)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
@@ -49,6 +49,8 @@ class RunEfficiency:
     tasks: tuple[TaskEfficiency, ...]
     silent: Mapping[str, str]
     """Sites that could not be asked, and why."""
+    shared: tuple[StepEfficiency, ...] = ()
+    """The jobs of short tasks that shared them, summed up for each step and site: such tasks have no accounts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,8 @@ class StepEfficiency:
     site: str
     tasks: int
     """How many tasks the site counted."""
+    jobs: int | None = None
+    """How many jobs the tasks shared: all that follows is about these. None where each task had a job of its own."""
     queue_wait_s: float | None
     """The median."""
     cpu_efficiency: float | None
@@ -77,15 +81,19 @@ class StepEfficiency:
 
 
 def step_efficiencies(found: RunEfficiency) -> list[StepEfficiency]:
-    """A line for each step and site, in the order of the tasks; none for what no site's accounts tell of."""
+    """A line for each step and site, in the order of the tasks, and then for what shared jobs.
+
+    None for what no site's accounts tell of.
+    """
     groups: defaultdict[tuple[str, str], list[TaskEfficiency]] = defaultdict(list)
     for task in found.tasks:
         if task.counted:
             groups[task.step, task.site].append(task)
-    return [_summed_up(step, site, tasks) for (step, site), tasks in groups.items()]
+    return [*(summed_up(step, site, tasks) for (step, site), tasks in groups.items()), *found.shared]
 
 
-def _summed_up(step: str, site: str, tasks: list[TaskEfficiency]) -> StepEfficiency:
+def summed_up(step: str, site: str, tasks: Sequence[TaskEfficiency]) -> StepEfficiency:
+    """One line about tasks of one step, or about the jobs that they shared."""
     return StepEfficiency(
         step=step,
         site=site,

@@ -1,39 +1,10 @@
-"""What every layer's command line does alike: exit codes, the progress line, and checked numbers."""
+"""What the layers' command lines do alike beyond those of other use cases: the progress line, and checked numbers."""
 
 import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TextIO
-
-from usecases.camnet.errors import CamnetError
-
-FAILURE = 1
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-
-
-def exit_code_of(layer: str, work: Callable[[], None]) -> int:
-    """Returns 0 when `work` ends well; else writes one line on stderr and returns 1 (130 when interrupted).
-
-    Bugs are not caught: they keep their traceback, which is what their reader needs.
-    """
-    try:
-        work()
-    except CamnetError as error:
-        return _fail(layer, str(error))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(layer, f"file system: {where}{error.strerror or error}. Check the path, the rights and the space.")
-    except KeyboardInterrupt:
-        _fail(layer, "interrupted; nothing unfinished was left under a final name.")
-        return INTERRUPTED
-    return 0
-
-
-def _fail(layer: str, message: str) -> int:
-    print(f"{layer}: error: {message}", file=sys.stderr)
-    return FAILURE
 
 
 class Progress:
@@ -88,16 +59,3 @@ def number_within(minimum: float, maximum: float) -> Callable[[str], float]:
         return value
 
     return number
-
-
-def parser_for(layer: str, description: str) -> argparse.ArgumentParser:
-    """Returns a parser that shows defaults and has the option that all layers share."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m usecases.camnet.{layer}",
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        epilog="Exit codes: 0 done, 1 failed (one line on stderr says what, where, why and what to do), 2 wrong usage.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--output-dir", type=Path, default=Path(), help="where the results are written; made if absent")
-    return parser

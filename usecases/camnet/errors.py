@@ -11,8 +11,10 @@ CamnetError
 None of these is helped by trying again unchanged: a person has to act first, and `advice` says how.
 """
 
+from usecases.console import ProgramError
 
-class CamnetError(Exception):
+
+class CamnetError(ProgramError):
     """A deliberate failure: what failed, where, why, and what to do next, on one line."""
 
     def __init__(self, what: str, *, where: object, why: object, advice: str) -> None:

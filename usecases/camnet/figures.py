@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
 from usecases.camnet.annotations import Region
-from usecases.camnet.outputs import complete_file
 from usecases.camnet.slides import RgbImage, Slide
+from usecases.console import complete_file
 
 PICTURE_SIDE = 1600  # longest side of a thumbnail in pixels: sharp on a screen, about 3 MB as PNG
 INK, PAPER, OUTLINE = "#1f2933", "#ffffff", "#101418"

@@ -1,25 +1,10 @@
-"""Results appear under their final names only when they are complete."""
+"""Small results, written whole or not at all."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-
-@contextmanager
-def complete_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside `path`, and renames it to `path` when the block ends without an error.
-
-    The temporary name keeps the suffixes, as Keras, h5py and matplotlib choose the format by them.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+from usecases.console import complete_file
 
 
 def save_json(path: Path, content: Mapping[str, object]) -> None:

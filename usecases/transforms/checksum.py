@@ -6,12 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usecases.transforms.console import complete_file, exit_code_of, parser_for, unlike_names
+from usecases.console import complete_file, exit_code_of, parser_for
+from usecases.transforms.console import unlike_names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the list, and returns the exit code."""
-    parser = parser_for("checksum", "Writes the SHA-256 of each file, in the form that sha256sum --check reads.")
+    parser = parser_for(
+        "transforms.checksum", "Writes the SHA-256 of each file, in the form that sha256sum --check reads."
+    )
     parser.add_argument("--files", type=Path, nargs="+", required=True, help="what is hashed")
     options = parser.parse_args(arguments)
     return exit_code_of("checksum", lambda: _run(options))

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from usecases.transforms.console import TransformError, complete_file, exit_code_of, parser_for
+from usecases.console import complete_file, exit_code_of, parser_for
+from usecases.transforms.console import TransformError
 
 SUFFIXES = {"gzip": ".gz", "xz": ".xz", "bzip2": ".bz2"}
 METHODS = tuple(SUFFIXES)
@@ -20,7 +21,9 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compresses or, with --undo, expands; returns the exit code."""
-    parser = parser_for("compress", "Compresses a file; equal files give equal results. --undo expands it again.")
+    parser = parser_for(
+        "transforms.compress", "Compresses a file; equal files give equal results. --undo expands it again."
+    )
     parser.add_argument("--file", type=Path, required=True, help="what is compressed")
     parser.add_argument("--method", choices=METHODS, default="gzip", help="how; --undo finds it out")
     parser.add_argument("--level", type=int, choices=range(1, 10), default=6, help="1 is quickest, 9 smallest")

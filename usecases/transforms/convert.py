@@ -5,14 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usecases.transforms.console import TransformError, complete_file, exit_code_of, parser_for
+from usecases.console import complete_file, exit_code_of, parser_for
+from usecases.transforms.console import TransformError
 
 FORMATS = ("png", "tiff", "jpeg")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Converts, and returns the exit code."""
-    parser = parser_for("convert", "Converts a picture; what it says of its making (EXIF, comments) is left behind.")
+    parser = parser_for(
+        "transforms.convert", "Converts a picture; what it says of its making (EXIF, comments) is left behind."
+    )
     parser.add_argument("--picture", type=Path, required=True, help="anything that Pillow reads")
     parser.add_argument("--format", choices=FORMATS, default="png", help="of the result")
     options = parser.parse_args(arguments)

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usecases.transforms.console import TransformError, complete_file, exit_code_of, parser_for
+from usecases.console import complete_file, exit_code_of, parser_for
+from usecases.transforms.console import TransformError
 
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset, FileDataset
@@ -40,7 +41,7 @@ _STANDARD_UIDS = "1.2.840.10008."
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """De-identifies, and returns the exit code."""
-    parser = parser_for("deidentify_dicom", "Writes a DICOM object again without what names a person.")
+    parser = parser_for("transforms.deidentify_dicom", "Writes a DICOM object again without what names a person.")
     parser.add_argument("--object", type=Path, required=True, help="a DICOM file")
     parser.add_argument("--patient", default="ANONYMOUS", help="the pseudonym that stands for the patient")
     parser.add_argument("--salt", default="", help="a secret word; the same word gives the same new UIDs")

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from usecases.transforms.console import TransformError, complete_file, exit_code_of, parser_for
+from usecases.console import complete_file, exit_code_of, parser_for
+from usecases.transforms.console import TransformError
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
@@ -35,7 +36,7 @@ _BLOCK_BYTES = 1 << 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """De-identifies, and returns the exit code."""
     parser = parser_for(
-        "deidentify_slide", "Writes a slide again without label, macro picture and the scanner's notes."
+        "transforms.deidentify_slide", "Writes a slide again without label, macro picture and the scanner's notes."
     )
     parser.add_argument("--slide", type=Path, required=True, help="an Aperio .svs or another plain TIFF slide")
     parser.add_argument("--rename", default="", help="a new name without suffix, where the old one names a person")

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from usecases.transforms.console import TransformError, complete_file, exit_code_of, parser_for, unlike_names
+from usecases.console import complete_file, exit_code_of, parser_for
+from usecases.transforms.console import TransformError, unlike_names
 
 FOLDER = "kept"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Filters, and returns the exit code."""
-    parser = parser_for("filter", f"Copies those files into the folder {FOLDER} that meet every condition.")
+    parser = parser_for("transforms.filter", f"Copies those files into the folder {FOLDER} that meet every condition.")
     parser.add_argument("--files", type=Path, nargs="+", required=True, help="what is looked at")
     parser.add_argument("--name", default="*", help="a shell pattern for the base name")
     parser.add_argument("--least-bytes", type=int, default=0, help="smaller files stay behind")

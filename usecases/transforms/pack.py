@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from usecases.transforms.console import complete_file, exit_code_of, parser_for, unlike_names
+from usecases.console import complete_file, exit_code_of, parser_for
+from usecases.transforms.console import unlike_names
 
 COMPRESSIONS = ("none", "gzip", "xz")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Packs, and returns the exit code."""
-    parser = parser_for("pack", "Packs files into one tar archive; equal files give equal archives.")
+    parser = parser_for("transforms.pack", "Packs files into one tar archive; equal files give equal archives.")
     parser.add_argument("--files", type=Path, nargs="+", required=True, help="what is packed")
     parser.add_argument("--compression", choices=COMPRESSIONS, default="none", help="of the archive")
     options = parser.parse_args(arguments)

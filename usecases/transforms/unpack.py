@@ -13,14 +13,15 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from usecases.transforms.console import TransformError, exit_code_of, parser_for
+from usecases.console import exit_code_of, parser_for
+from usecases.transforms.console import TransformError
 
 FOLDER = "unpacked"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Unpacks, and returns the exit code."""
-    parser = parser_for("unpack", f"Unpacks a tar or zip archive into the folder {FOLDER}.")
+    parser = parser_for("transforms.unpack", f"Unpacks a tar or zip archive into the folder {FOLDER}.")
     parser.add_argument("--archive", type=Path, required=True, help="a tar (also gzip, bzip2, xz) or zip archive")
     options = parser.parse_args(arguments)
     return exit_code_of("unpack", lambda: _run(options))

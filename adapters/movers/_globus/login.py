@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,20 @@ from globus_sdk.authorizers import GlobusAuthorizer
 from globus_sdk.scopes import GCSCollectionScopes, TransferScopes
 from globus_sdk.token_storage import JSONTokenStorage
 
-from metadata.errors import InvalidInputError, StagingError
+from metadata.errors import InvalidInputError, SiteUnavailableError, StagingError
+from staging.ports import Prompter
 
 LOGIN_HINT = "log in to Globus again: convoy site login"
 _TRANSFER = "transfer.api.globus.org"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    text: str
+    secret: bool = False
+
+
+_CODE = _Question(text="Code: ")
 
 
 class GlobusLogin:
@@ -51,6 +63,46 @@ class GlobusLogin:
     def needed(self) -> bool:
         """Whether a person has to log in first."""
         return self._secret is None and self._stored() is None
+
+    def ask(self, site: str, collections: Iterable[str], prompter: Prompter) -> None:
+        """A person has logged in, and consented to these collections; nobody is asked where that was done before.
+
+        Raises InvalidInputError for a wrong code.
+        """
+        wanted, before = set(collections), self._consented()
+        if self._secret is not None or (not self.needed and wanted <= before):
+            return
+        address = self.start(sorted(wanted | before))
+        title = f"Log in to Globus for {site}: visit this address, and copy the code that it ends with.\n{address}"
+        [code] = prompter.ask(site=site, title=title, questions=[_CODE])
+        self.finish(code)
+        self._consents.write_text(json.dumps(sorted(wanted | before)))
+
+    def _consented(self) -> set[str]:
+        return set(json.loads(self._consents.read_text())) if self._consents.exists() and not self.needed else set()
+
+    @property
+    def _consents(self) -> Path:
+        return self._file.with_suffix(".collections.json")
+
+    def revoke(self) -> None:
+        """The login is no longer good for anything, and forgotten here. Raises SiteUnavailableError.
+
+        An application's secret is not revoked: whoever set it takes it away.
+        """
+        stored = self._stored()
+        self.forget()
+        if stored is None:
+            return
+        client = globus_sdk.NativeAppAuthClient(self._client_id)
+        try:
+            for token in filter(None, (stored.refresh_token, stored.access_token)):
+                client.oauth2_revoke_token(token)
+        except globus_sdk.GlobusError as error:
+            raise SiteUnavailableError(
+                f"the login to Globus is forgotten here, but Globus could not be told ({type(error).__name__}); "
+                "take the consent back at app.globus.org/settings/consents"
+            ) from error
 
     def start(self, collections: Iterable[str] = ()) -> str:
         """The address that a person must visit; some collections want to be named in the consent given there."""
@@ -89,6 +141,7 @@ class GlobusLogin:
     def forget(self) -> None:
         """The login is forgotten here; Globus keeps the consent until it is taken back there."""
         self._file.unlink(missing_ok=True)
+        self._consents.unlink(missing_ok=True)
 
     def _stored(self) -> Any:
         if not self._file.exists():

@@ -3,6 +3,8 @@
 runner          the adapter: CommandRunner's methods
 link, gate      one kept connection, a bounded number of commands on it
 exchange        one command on one channel
+kept_shell      one command after the other in a shell that stays, told in shell_language; shell_pool lends these
+reception       what comes in on a channel
 framing, files  quoting, and answers without the login shell's noise; small files
 sftp            files over the same connection, for transfers
 connection      one login: dial -> host_check -> login

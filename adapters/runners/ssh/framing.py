@@ -34,7 +34,7 @@ def render_line(argv: Argv, marker: str, *, reads: bool = False) -> bytes:
     """
     if not argv or any("\0" in word for word in argv):
         raise InvalidInputError("a command needs at least one word, and no word may hold a NUL character")
-    line = "exec " + shlex.join(("/bin/sh", "-c", _SCRIPT % ("" if reads else " </dev/null"), "sh", marker, *argv))
+    line = f"exec {shlex.join(('/bin/sh', '-c', _SCRIPT % ('' if reads else ' </dev/null'), 'sh', marker, *argv))}"
     encoded = line.encode("utf-8", "surrogateescape")
     if len(encoded) > LONGEST_LINE_BYTES:
         message = (
@@ -45,33 +45,71 @@ def render_line(argv: Argv, marker: str, *, reads: bool = False) -> bytes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Start:
+    """Which processes at the site are the command's."""
+
+    group: int
+    """The number of their process group."""
+
+    since: int = 0
+    """Not those that started earlier, in the kernel's ticks: in a kept shell's group there may be others."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Framed:
     """What the command itself wrote."""
 
-    group: int
-    """The number of its process group at the site."""
-
+    start: Start
     stdout: bytes
     stderr: bytes
 
 
 def parse_answer(stdout: bytes, stderr: bytes, marker: str) -> Framed:
     """What the command wrote, without what the login shell wrote. Raises SiteError when it was never started."""
-    noise, found, answer = stdout.partition(_line(marker))
-    group, _, output = answer.partition(b"\n")
-    if not found or not group.isdigit():
+    noise, _, answer = stdout.partition(_line(marker))
+    start = parse_start(stdout, marker)
+    if start is None:
         words = (noise + b"\n" + stderr).decode("utf-8", "replace").strip()[:500] or "nothing"
         raise SiteError(
             f"the login shell did not run the command, it said: {words}. Check the user's shell start files"
         )
-    return Framed(group=int(group), stdout=output, stderr=stderr.partition(_line(marker))[2])
+    # A kept shell has no start files behind it, and draws no line there.
+    return Framed(start=start, stdout=answer.partition(b"\n")[2], stderr=stderr.rpartition(_line(marker))[2])
 
 
-def kill_command(group: int) -> Argv:
-    """Ends a process group, with one second to tidy up; returns at once."""
-    # `kill -TERM -- -1` is an error in dash, `kill -s TERM --` works everywhere.
-    script = 'exec >/dev/null 2>&1 </dev/null; (kill -s TERM -- "-$1"; sleep 1; kill -s KILL -- "-$1") &'
-    return ("sh", "-c", script, "kill", str(group))
+def parse_start(stdout: bytes, marker: str) -> Start | None:
+    """What a frame begins with: the number of a group, or a line of /proc/self/stat. None for no frame."""
+    told, newline, _ = stdout.partition(_line(marker))[2].partition(b"\n")
+    if not newline:
+        return None
+    if told.isdigit():
+        return Start(group=int(told))
+    words = told.rpartition(b") ")[2].split()  # the name before it may hold anything
+    return Start(group=int(words[2]), since=int(words[19])) if len(words) > 19 else None
+
+
+_KILL_GROUP = """\
+exec >/dev/null 2>&1 </dev/null
+(kill -s TERM -- "-$1"; sleep 1; kill -s KILL -- "-$1") &
+"""  # `kill -TERM -- -1` is an error in dash, `kill -s TERM --` works everywhere
+_KILL_SINCE = """\
+exec >/dev/null 2>&1 </dev/null
+group=$1 since=$2
+each() {
+    for stat in /proc/[0-9]*/stat; do
+        read -r line <"$stat" || continue
+        set -- "$1" ${line##*) }
+        [ "$4" = "$group" ] && [ "${21}" -ge "$since" ] && kill -s "$1" "${line%% *}"
+    done
+}
+(each TERM; sleep 1; each KILL) &
+"""
+
+
+def kill_command(start: Start) -> Argv:
+    """Ends a command and all that it started, with one second to tidy up; returns at once."""
+    script = _KILL_SINCE if start.since else _KILL_GROUP
+    return ("sh", "-c", script, "kill", str(start.group), str(start.since))
 
 
 def _line(marker: str) -> bytes:

@@ -19,6 +19,16 @@ class Gate:
         self._inside = 0
         self._changed = threading.Condition()
 
+    @property
+    def places(self) -> int:
+        """How many commands may be under way."""
+        return self._places
+
+    @property
+    def free(self) -> int:
+        """How many more may come."""
+        return max(0, self._places - self._inside)
+
     @contextmanager
     def place(self, *, deadline: float) -> Iterator[None]:
         """A place is the caller's until the end of the block.

@@ -11,14 +11,21 @@ from paramiko import Channel, ChannelException, SSHException
 
 from adapters.runners.ssh.connection import Connection, open_connection
 from adapters.runners.ssh.gate import Gate
+from adapters.runners.ssh.kept_shell import KeptShell, ShellEndedError
 from adapters.runners.ssh.login import Prompter
+from adapters.runners.ssh.reception import LinkLostError
 from adapters.runners.ssh.settings import SshSettings
 from adapters.runners.ssh.shared_login import SharedLogin
+from adapters.runners.ssh.shell_pool import ShellPool
 from metadata.errors import LoginNeededError, MiddlewareError, SiteUnavailableError
 
 # Administratively prohibited, connect failed (sshd's word for "more than MaxSessions"), resource shortage.
 _REFUSED = (1, 2, 4)
 _KNOCKS_EVERY_S = 60.0
+_SESSION_ENDS_S = 1.0
+"""sshd counts a session for a moment after its channel was closed."""
+_MOST_SHELLS = 2
+"""Kept at a time; commands beyond these have a channel each."""
 
 
 class Link:
@@ -30,10 +37,12 @@ class Link:
         places = max(1, settings.max_sessions // 2)  # movers go through the same login
         self.shared = SharedLogin(settings=settings, gate=Gate(site=settings.site, places=places))
         self._gate = Gate(site=settings.site, places=settings.max_sessions)
+        self._shells = ShellPool()
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
         # paramiko loses channels ("Channel closed") when several threads open one at the same time.
         self._opening = threading.Lock()
+        self._closed_at = 0.0
         self._failure: tuple[float, MiddlewareError] | None = None
 
     @property
@@ -57,8 +66,25 @@ class Link:
                     finally:
                         with suppress(SSHException, EOFError, OSError):  # a broken connection closes it as well
                             channel.close()
+                        self._closed_at = time.monotonic()
                     return
-            time.sleep(0.01)  # the place that was given up is one that the site never had
+            time.sleep(0.01)  # the place that was given up is one that the site never had, or has not again yet
+
+    @contextmanager
+    def shell(self, *, deadline: float) -> Iterator[KeptShell | None]:
+        """A shell for one command; None where the command needs a channel of its own.
+
+        Shells stay for the next command. Raises what `channel` raises.
+        """
+        with self._gate.place(deadline=deadline):
+            shell = self._shells.take(min(deadline, time.monotonic() + self.settings.connect_timeout_s))
+            if shell is None and self._shells.reserve(most=min(_MOST_SHELLS, self._gate.places - 1)):
+                shell = self._open_shell(deadline)
+            try:
+                yield shell
+            finally:
+                if shell is not None:
+                    self._shells.give_back(shell)
 
     def connect(self) -> Connection:
         """The connection, opened where it is not. One thread opens it; those who waited share its failure.
@@ -89,8 +115,30 @@ class Link:
     def close(self) -> None:
         """No connection is open. The next channel opens one again."""
         connection, self._connection = self._connection, None
+        self._shells.clear()
         if connection is not None:
             connection.close()
+
+    def _open_shell(self, deadline: float) -> KeptShell | None:
+        """A new shell in the place that was reserved; None when the site gives none."""
+        shell = None
+        try:
+            channel = self._open_channel(deadline)
+            if channel is not None:
+                shell = KeptShell(channel)
+                shell.start(min(deadline, time.monotonic() + self.settings.connect_timeout_s))
+        except LinkLostError:
+            self._shells.give_back(shell)
+            return None  # nothing was asked yet: the way by a channel finds out what is wrong, and says it
+        except (ShellEndedError, TimeoutError):
+            self._shells.give_back(shell, never_again=True)
+            return None
+        except BaseException:
+            self._shells.give_back(shell)
+            raise
+        if shell is None:
+            self._shells.give_back(None)
+        return shell
 
     def _open_channel(self, deadline: float) -> Channel | None:
         """A channel; None when the site refused one because there are too many.
@@ -100,9 +148,10 @@ class Link:
         for attempt in (1, 2):
             connection = self.connect()
             try:
+                self._shells.leave_room(self._gate.free)
                 return self._request_channel(connection, deadline)
             except ChannelException as error:
-                if error.code in _REFUSED and self._gate.shrink():
+                if error.code in _REFUSED and self._makes_room():
                     return None
                 raise self._unavailable(f"no session was given: {error.text}") from error
             except (SSHException, EOFError, OSError) as error:
@@ -110,6 +159,11 @@ class Link:
                 if attempt == 2 or time.monotonic() >= deadline:
                     raise self._unavailable(f"the connection broke: {error}") from error
         raise AssertionError
+
+    def _makes_room(self) -> bool:
+        """Whether another try may be given the session that was refused."""
+        lately = time.monotonic() - self._closed_at < _SESSION_ENDS_S
+        return self._shells.leave_room(0) or self._gate.shrink() or lately
 
     def _request_channel(self, connection: Connection, deadline: float) -> Channel:
         with self._opening:

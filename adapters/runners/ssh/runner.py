@@ -10,14 +10,17 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from adapters.runners.ssh.errors import LoginRefusedError, ShownKey, UntrustedHostKeyError
-from adapters.runners.ssh.exchange import Answer, CommandTimeoutError, Exchange, LinkLostError
+from adapters.runners.ssh.exchange import Answer, CommandTimeoutError, Exchange
 from adapters.runners.ssh.files import get_command, missing_or_refused, put_command
 from adapters.runners.ssh.framing import kill_command, new_marker, parse_answer, render_line
+from adapters.runners.ssh.kept_shell import ShellEndedError
 from adapters.runners.ssh.known_hosts import save_known_key
 from adapters.runners.ssh.login import Prompter
+from adapters.runners.ssh.reception import LinkLostError
 from adapters.runners.ssh.settings import parse_settings
 from adapters.runners.ssh.sftp import SftpSession
 from adapters.runners.ssh.sharing import borrow_link, give_back_link
+from adapters.runners.ssh.shell_language import takes
 from metadata.errors import ConflictError, LoginNeededError, MiddlewareError, SiteError, SiteUnavailableError
 from orchestrator.ports import Argv, CommandResult
 
@@ -127,11 +130,10 @@ class SshRunner:
         if self._closed:
             raise ConflictError(f"site '{self._site}': this runner was closed", site=self._site)
         marker = new_marker()
-        line = render_line(argv, marker, reads=bool(stdin))
         started = time.monotonic()
         deadline = started + timeout_s
         try:
-            answer = self._exchange(line, stdin, deadline)
+            answer = self._exchange(argv, marker, stdin, deadline)
         except TimeoutError as error:
             self._end(error.stdout if isinstance(error, CommandTimeoutError) else b"", marker)
             message = f"site '{self._site}': {argv[0]} did not end within {timeout_s:g} s and was killed"
@@ -146,18 +148,23 @@ class SshRunner:
         framed = parse_answer(answer.stdout, answer.stderr, marker)
         return Answer(exit_code=answer.exit_code, stdout=framed.stdout, stderr=framed.stderr)
 
-    def _exchange(self, line: bytes, stdin: bytes, deadline: float) -> Answer:
+    def _exchange(self, argv: Argv, marker: str, stdin: bytes, deadline: float) -> Answer:
         """By the login that a person opened, where there is one, else by this program's own connection.
 
         Where a person is needed, to try the own one first would be a failed login each time, and sshd counts those.
         """
+        line = render_line(argv, marker, reads=bool(stdin))
         if not self._link.connected and self._link.shared.open:
             return self._link.shared.run(line, stdin=stdin, deadline=deadline)
+        if not stdin and takes(argv):
+            with self._link.shell(deadline=deadline) as shell, contextlib.suppress(ShellEndedError):
+                if shell is not None:
+                    return shell.run(argv, marker, deadline)
         with self._link.channel(deadline=deadline) as channel:
             return Exchange(channel=channel, deadline=deadline, stdin=stdin).run(line)
 
     def _end(self, stdout: bytes, marker: str) -> None:
         """A command that ran out of time is killed by another one: many sshd refuse SSH's own signal request."""
         with contextlib.suppress(MiddlewareError, TimeoutError, LinkLostError):  # the caller's error says enough
-            line = render_line(kill_command(parse_answer(stdout, b"", marker).group), new_marker())
-            self._exchange(line, b"", time.monotonic() + _KILL_TIMEOUT_S)
+            kill = kill_command(parse_answer(stdout, b"", marker).start)
+            self._exchange(kill, new_marker(), b"", time.monotonic() + _KILL_TIMEOUT_S)

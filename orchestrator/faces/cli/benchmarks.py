@@ -14,11 +14,14 @@ from orchestrator import operations
 from orchestrator.faces.cli import completions, tables
 from orchestrator.faces.cli.counting import Counter
 from orchestrator.faces.cli.terminal import Terminal
-from orchestrator.faces.cli.values import parse_counts, parse_names, parse_size
-from orchestrator.faces.cli.verbs import DATA, group, verb
+from orchestrator.faces.cli.values import parse_counts, parse_size
+from orchestrator.faces.cli.verbs import DATA, group, several, verb
+from orchestrator.faces.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from orchestrator.operations import LinkBenchmark
+
+_FILES = ("1", "1000")
 
 
 def register(app: typer.Typer) -> None:
@@ -37,29 +40,38 @@ def transfer(
     terminal: Terminal,
     *,
     sites: Annotated[
-        str,
-        typer.Option("--sites", metavar="SITE,SITE", help="`here` is this machine.", autocompletion=completions.sites),
+        list[str],
+        several("--sites", metavar="SITE", about="`here` is this machine", autocompletion=completions.sites),
     ],
     size: Annotated[str, typer.Option("--size", metavar="SIZE", help="The largest single file.")] = "64MiB",
     files: Annotated[
-        str, typer.Option("--files", metavar="N,N", help="1: single files of all sizes. More: so many of 20 kB.")
-    ] = "1,1000",
-    movers: Annotated[str, typer.Option("--movers", metavar="NAME,NAME", help="Only these, or all.")] = "all",
+        list[str] | None,
+        several(
+            "--files", metavar="N", about="1: single files of all sizes, more: so many of 20 kB; 1,1000 without it"
+        ),
+    ] = None,
+    movers: Annotated[list[str] | None, several("--movers", metavar="NAME", about="Only these; all without it")] = None,
     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Rounds; the median counts.")] = 1,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="For pictures, page and JSON.")
     ] = None,
 ) -> None:
-    """Measure every way between sites, verification included. Later transfers choose their way by what this finds."""
-    with Counter(terminal, "measuring") as count:
+    """Measure every way between sites, verification included. Later transfers choose their way by what this finds.
+
+    Ctrl-C ends it early: what was measured so far is shown and kept.
+    """
+    with Counter(terminal, "measuring", unit="cases") as count:
         bench = operations.bench_transfer(
-            terminal.workspace, parse_names(sites), size_bytes=parse_size(size, option="--size"),
-            files=parse_counts(files, option="--files"),
-            movers=[] if movers == "all" else parse_names(movers), repeat=repeat, progress=count,
+            terminal.workspace, sites, size_bytes=parse_size(size, option="--size"),
+            files=parse_counts(files or _FILES, option="--files"),
+            movers=[name for name in movers or () if name != "all"], repeat=repeat, progress=count,
         )  # fmt: skip
     folder = output or terminal.settings.home / "benchmarks" / time.strftime("%Y%m%d-%H%M%S")
     terminal.answer(bench, tables.benchmark_view)
     _keep(terminal, bench, folder)
+    if bench.interrupted:
+        terminal.warn(f"interrupted: {len(bench.timings)} cases were measured, and are kept; the others were not")
+        raise typer.Exit(INTERRUPTED.exit_code)
 
 
 def _keep(terminal: Terminal, bench: LinkBenchmark, folder: Path) -> None:

@@ -50,4 +50,5 @@ runs = _names_of(lambda workspace, _: [run.id for run in operations.list_runs(wo
 steps = _names_of(_steps)
 datasets = _names_of(lambda workspace, _: [dataset.name for dataset in operations.list_data(workspace)])
 sites = _names_of(lambda workspace, _: operations.list_sites(workspace))
+transfers = _names_of(lambda workspace, _: [row.id for row in operations.list_transfers(workspace, over_s=0)])
 usecases = _names_of(lambda *_: [usecase.name for usecase in operations.list_usecases()])

@@ -9,18 +9,19 @@ from orchestrator.faces.states import look_of
 
 if TYPE_CHECKING:
     from metadata.history import RunRecord
+    from metadata.progress import RunProgress
     from orchestrator.operations import Report
 
 _MOST_FAULTS = 5
 _BRIEF = ("id", "name", "state", "message", "counts", "created_at", "started_at", "ended_at", "bytes_moved")
 
 
-def summary(record: RunRecord) -> dict[str, Any]:
+def summary(record: RunProgress) -> dict[str, Any]:
     """What a program wants to know of a run that it started."""
     return {name: getattr(record, name) for name in _BRIEF}
 
 
-def record_line(record: RunRecord) -> str:
+def record_line(record: RunProgress) -> str:
     """The run in one line."""
     look, took = look_of(record.state), (record.ended_at or 0.0) - (record.started_at or 0.0)
     parts = [f"{look.sign} {record.id} {look.word}"]

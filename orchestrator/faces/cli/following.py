@@ -18,7 +18,7 @@ from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.exit_codes import BY_STATE, INTERRUPTED, TRY_AGAIN
 
 if TYPE_CHECKING:
-    from metadata.history import RunProgress, RunRecord
+    from metadata.progress import RunProgress
     from orchestrator.operations import Report
 
 Watch = Callable[["RunProgress"], None]
@@ -30,7 +30,7 @@ def view_for(terminal: Terminal) -> PlainLines | live.LiveView:
     return live.LiveView(terminal.console) if terminal.watched else PlainLines(terminal.say)
 
 
-def carry_out(terminal: Terminal, begin: Callable[[Watch], RunRecord], *, report: bool) -> None:
+def carry_out(terminal: Terminal, begin: Callable[[Watch], RunProgress], *, report: bool) -> None:
     """Carries a run out, shows it meanwhile, and ends the command as the run ended.
 
     Args:
@@ -75,13 +75,14 @@ def _report(terminal: Terminal, run_id: str) -> Report | None:
         return None
 
 
-def _conclude(terminal: Terminal, record: RunRecord, report: Report | None) -> None:
+def _conclude(terminal: Terminal, ended: RunProgress, report: Report | None) -> None:
     if terminal.as_json:
-        terminal.write_json({**summary(record), "report": report})
+        terminal.write_json({**summary(ended), "report": report})
         return
     if not terminal.watched:  # the picture says the same
-        terminal.say(record_line(record))
-    for line in fault_lines(record):
-        terminal.warn(line)
+        terminal.say(record_line(ended))
+    if ended.state != "COMPLETED":
+        for line in fault_lines(operations.show(terminal.workspace, ended.id)):
+            terminal.warn(line)
     for line in report_lines(report) if report else ():
         terminal.say(line)

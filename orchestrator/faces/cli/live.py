@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from metadata.history import RunProgress, StepProgress, TransferProgress
+from metadata.progress import RunProgress, StepProgress, TransferProgress
 from orchestrator.faces.cli.plain import transfers_line
 from orchestrator.faces.states import count_of, look_of, step_state
 from orchestrator.quantities import shown_duration, shown_rate, shown_size
@@ -55,8 +55,8 @@ class Rates:
     """How fast each transfer was in its last seconds, and all of them together."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], _Window] = {}
-        self._whole = _Window()
+        self._seen: dict[tuple[str, str], Window] = {}
+        self._whole = Window()
 
     def note(self, transfers: Sequence[TransferProgress], *, at: float, whole: int = 0) -> None:
         """Takes what has arrived at one moment, and forgets what is no longer under way.
@@ -66,7 +66,7 @@ class Rates:
             at: The moment, in seconds.
             whole: Bytes of all transfers of the run, ended ones included.
         """
-        self._seen = {_key(row): self._seen.get(_key(row), _Window()) for row in transfers}
+        self._seen = {_key(row): self._seen.get(_key(row), Window()) for row in transfers}
         for row in transfers:
             self._seen[_key(row)].note(row.bytes_done, at=at)
         self._whole.note(whole, at=at)
@@ -82,19 +82,21 @@ class Rates:
         return self._whole.rate
 
 
-class _Window:
+class Window:
     """What was seen of a growing number in the last seconds."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque()
 
     def note(self, value: int, *, at: float) -> None:
+        """Takes what it was at one moment, in seconds."""
         self._samples.append((at, value))
         while at - self._samples[0][0] > _WINDOW_S:
             self._samples.popleft()
 
     @property
     def rate(self) -> float | None:
+        """How much it grew in a second; None while it does not."""
         if not self._samples:
             return None
         (begin, first), (end, last) = self._samples[0], self._samples[-1]

@@ -18,6 +18,7 @@ VERBS = {
     "jobs": ("job",),
     "sites": ("site",),
     "data": ("data",),
+    "transfers": ("transfer",),
     "images": ("image",),
     "benchmarks": ("bench",),
 }

@@ -10,7 +10,7 @@ from orchestrator import quantities
 from orchestrator.faces.states import count_of, look_of, step_state
 
 if TYPE_CHECKING:
-    from metadata.history import RunProgress, StepProgress
+    from metadata.progress import RunProgress, StepProgress
 
 _TRANSFERS_EVERY_S = 1.0
 """A thousand small files shall not make a thousand lines."""

@@ -92,7 +92,7 @@ def retry(terminal: Terminal, run: words.Run, wait: words.Wait = None, report: w
 def cancel(terminal: Terminal, run: words.Run) -> None:
     """End a run and its jobs."""
     operations.cancel(terminal.workspace, run)
-    record = operations.show(terminal.workspace, run)
+    record = operations.progress(terminal.workspace, run)
     terminal.answer(summary(record), lambda _: record_line(record))
 
 

@@ -95,13 +95,14 @@ def login(terminal: Terminal, site: SiteName) -> None:
     """Log in to a site, answer what it asks, and show who you are there.
 
     Where the site wants a code or a password, the login stays open behind this command: every run, transfer and other
-    command of yours uses it, and runs that waited for it go on. It ends after twelve idle hours.
+    command of yours uses it, and runs that waited for it go on. It ends after twelve idle hours. A site with a door to
+    Globus sends you to an address there as well, once for all sites, and asks for the code that you are shown.
     """
     terminal.answer(operations.login_site(terminal.workspace, site, _Person()), tables.identity_view)
 
 
 def logout(terminal: Terminal, site: SiteName) -> None:
-    """End the login that `convoy site login` left open."""
+    """End the login that `convoy site login` left open. A login to Globus is revoked there, for all sites."""
     operations.logout_site(terminal.workspace, site)
 
 

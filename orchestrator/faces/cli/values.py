@@ -70,11 +70,15 @@ def parse_names(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
 
 
-def parse_counts(text: str, *, option: str) -> list[int]:
-    """Whole numbers of 1 or more between commas. Raises InvalidInputError."""
-    words = parse_names(text)
-    if not words or not all(word.isdecimal() and int(word) for word in words):
-        raise InvalidInputError(f"{option} {text}: write whole numbers of 1 or more, such as 1,1000")
+def parse_counts(words: Sequence[str], *, option: str) -> list[int]:
+    """Whole numbers of 1 or more. Raises InvalidInputError.
+
+    >>> parse_counts(["1", "1000"], option="--files")
+    [1, 1000]
+    """
+    for word in words:
+        if not word.isdecimal() or not int(word):
+            raise InvalidInputError(f"{option} {word}: write whole numbers of 1 or more, such as 1,1000")
     return [int(word) for word in words]
 
 

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
+from metadata.errors import InvalidInputError
 from orchestrator.faces.cli.terminal import Terminal
+from orchestrator.faces.cli.values import parse_names
 
 Words = ParamSpec("Words")
 Verb = Callable[Concatenate[Terminal, Words], None]
@@ -21,6 +23,22 @@ _EVERYWHERE = "Everywhere"
 def flag(*names: str, about: str, panel: str | None = None, **more: Any) -> Any:
     """An option without a value. Typer would write `<bool>` behind its name."""
     return typer.Option(*names, help=about, metavar="", show_default=False, rich_help_panel=panel, **more)
+
+
+def several(*names: str, about: str, **more: Any) -> Any:
+    """An option that takes several names: it may come several times, and each time with commas between them.
+
+    It raises InvalidInputError for a value without any name: what was asked for would be taken for nothing.
+    """
+    return typer.Option(*names, help=f"{about}; several by commas, or once each.", callback=_separated, **more)
+
+
+def _separated(option: typer.CallbackParam, words: list[str] | None) -> list[str] | None:
+    found = {word: parse_names(word) for word in words or ()}
+    empty = next((word for word, names in found.items() if not names), None)
+    if empty is not None:
+        raise InvalidInputError(f"{option.opts[0]} {empty!r}: no name is in it")
+    return words and list(dict.fromkeys(name for word in words for name in found[word]))
 
 
 Json = Annotated[bool, flag("--json", about="Answer with one JSON document.", panel=_EVERYWHERE)]

@@ -57,9 +57,10 @@ def found_here(paths: Sequence[str]) -> list[tuple[str, str]]:
     found = []
     for text in paths:
         root = Path(text).expanduser()
+        front = f"{root.absolute()}/".replace("//", "/") if root.is_dir() else None
         for file in local_files(text):
-            name = str(file.relative_to(root.absolute())) if root.is_dir() else file.name
-            found.append((name, str(file)))
+            path = str(file)
+            found.append((path.removeprefix(front) if front else file.name, path))
     return found
 
 

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from metadata.errors import IntegrityError, MiddlewareError, NotFoundError, SiteUnavailableError, StagingError
+from metadata.errors import (
+    IntegrityError,
+    MiddlewareError,
+    NotFoundError,
+    SiteUnavailableError,
+    StagingError,
+    TransferInterruptedError,
+)
 from metadata.policy import Policy
 from metadata.records import ReplicaRecord
+from orchestrator.operations.data.shipping import Shipment
 from orchestrator.operations.workspace import Workspace
 from staging.locations import Location, store_path
+from staging.orders import Arrival, Delivery, Order, Outcome, Trip
 from staging.ports import FileDigest
 from staging.routes import Routes
-from staging.transfers import Arrival, Carrier, Order, Trip
+from staging.transfers import Carrier
 
 FileProgress = Callable[[str, int, int], None]
-"""(what is on its way, bytes or files done, how many in all)"""
+"""(what is on its way or read, bytes done, how many in all)"""
 
-_BATCH = 1000
-"""Files that travel in one call: enough to cost little each, few enough to tell how far it has come."""
+_BATCH_FILES, _BATCH_BYTES = 10_000, 4 << 30
+"""What travels in one call, and is noted when it has arrived: between two calls the link is idle for a second."""
 _ELSEWHERE = (NotFoundError, IntegrityError, SiteUnavailableError)
 """Errors that another copy of the content may not have."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Errand:
     """Some content that shall lie at a place."""
 
@@ -70,6 +80,8 @@ def carry(
 
     Every errand is tried from its nearest copy, and from the next one where that one is gone, changed or silent.
 
+    Other processes may hold it meanwhile, or cancel it: see `orchestrator.operations.transfers`.
+
     Args:
         workspace: The home.
         errands: Any number, to any sites; no two to the same place.
@@ -77,7 +89,20 @@ def carry(
         asked_for: Whether a person wants the data; to read a copy is to use it then. Upkeep uses nothing.
         progress: Called with the bytes that have arrived.
     """
-    return _Round(workspace, register=register, asked_for=asked_for, progress=progress, errands=errands).carried()
+    if not errands:
+        return []
+    name, size = _called(errands), sum(errand.content.size_bytes for errand in errands)
+    with Shipment(workspace, name=name, files=len(errands), size_bytes=size) as shipment:
+        going = _Round(
+            workspace, register=register, asked_for=asked_for, progress=progress, errands=errands, shipment=shipment
+        )
+        carried = going.carried()
+        shipment.settle(sum(not row.good for row in carried))
+    return carried
+
+
+def _called(errands: Sequence[Errand]) -> str:
+    return errands[0].name if len(errands) == 1 else f"{errands[0].name} with {len(errands) - 1} more"
 
 
 def store_at(workspace: Workspace, site: str, sha256: str) -> Location:
@@ -103,8 +128,10 @@ class _Round:
         asked_for: bool,
         progress: FileProgress | None,
         errands: Sequence[Errand],
+        shipment: Shipment,
     ) -> None:
         self._workspace = workspace
+        self._shipment = shipment
         self._register = register
         self._asked_for = asked_for
         self._progress = progress
@@ -155,9 +182,8 @@ class _Round:
             )
             for errand, source in zip(batch, sources, strict=True)
         ]
-        begun = self._settled
-        self._tell(batch[0].name, begun)
-        delivery = self._carrier.carry(orders, progress=lambda done: self._tell(batch[0].name, begun + done))
+        self._tell(batch[0].name, self._settled)
+        delivery = self._delivered(batch[0].name, orders)
         arrived = [
             (order, outcome)
             for order, outcome in zip(orders, delivery.outcomes, strict=True)
@@ -165,6 +191,34 @@ class _Round:
         ]
         self._note(arrived, delivery.trips)
         return [_told(order, outcome) for order, outcome in zip(orders, delivery.outcomes, strict=True)]
+
+    def _delivered(self, name: str, orders: Sequence[Order]) -> Delivery:
+        """What became of the orders. While people hold them they wait, and go on from what arrived before."""
+        begun, trips = self._settled, list[Trip]()
+        outcomes: Sequence[Outcome] = ()
+        pair = orders[0].source.site, orders[0].destination.site
+
+        def progress(done: int) -> None:
+            self._tell(name, begun + done)
+            self._shipment.tell(begun + done)
+
+        while True:
+            try:
+                self._shipment.go(pair=pair, waiting=lambda why: self._tell(why, begun))
+            except StagingError as error:
+                self._take_back(orders)
+                return Delivery(outcomes=_canceled(outcomes or [error] * len(orders), error), trips=tuple(trips))
+            delivery = self._carrier.carry(orders, progress=progress)
+            outcomes = delivery.outcomes
+            trips += delivery.trips
+            held = any(isinstance(outcome, TransferInterruptedError) for outcome in outcomes)
+            if not (held and self._shipment.wish):
+                return replace(delivery, trips=tuple(trips))
+
+    def _take_back(self, orders: Sequence[Order]) -> None:
+        """What is canceled leaves no partial file."""
+        with suppress(MiddlewareError):  # `convoy data clean` finds them later
+            self._workspace.storages[orders[0].destination.site].remove_all([order.partial_path for order in orders])
 
     def _tell(self, name: str, done: int) -> None:
         if self._progress:
@@ -184,6 +238,11 @@ class _Round:
                     self._workspace.catalogue.add_measurement(trip.measurement(*link, measured_at=time.time()))
 
 
+def _canceled(outcomes: Sequence[Outcome], error: StagingError) -> tuple[Outcome, ...]:
+    """What had arrived stays."""
+    return tuple(outcome if isinstance(outcome, Arrival) else error for outcome in outcomes)
+
+
 def seconds(routes: Routes, source: str, destination: str, size_bytes: int) -> float:
     """How long a transfer of so many bytes takes; infinite where there is no way."""
     if source == destination:
@@ -199,7 +258,21 @@ def _batches(pending: Sequence[Errand], left: dict[Errand, list[ReplicaRecord]])
     groups: defaultdict[tuple[str, str], list[Errand]] = defaultdict(list)
     for errand in pending:
         groups[left[errand][0].site, errand.destination.site].append(errand)
-    return [group[at : at + _BATCH] for group in groups.values() for at in range(0, len(group), _BATCH)]
+    return [batch for group in groups.values() for batch in _portions(group)]
+
+
+def _portions(group: Sequence[Errand]) -> Iterator[list[Errand]]:
+    """At least one errand each, and no more than one call should have."""
+    batch: list[Errand] = []
+    size_bytes = 0
+    for errand in group:
+        if batch and (len(batch) == _BATCH_FILES or size_bytes + errand.content.size_bytes > _BATCH_BYTES):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(errand)
+        size_bytes += errand.content.size_bytes
+    if batch:
+        yield batch
 
 
 def _stuck(errand: Errand) -> Carried:

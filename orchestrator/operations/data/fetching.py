@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
-from metadata.errors import ConflictError, NotFoundError
+from metadata.errors import ConflictError, MiddlewareError, NotFoundError
 from metadata.policy import Policy, combined
 from metadata.records import AttributeValue, FileRecord, NewFile
 from orchestrator.operations.data.adding import digested, found_here
@@ -15,7 +17,7 @@ from orchestrator.operations.data.selections import Item, items, parse_source, s
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import HERE
 from staging.locations import Location, parse_name
-from staging.ports import FileDigest
+from staging.ports import FileDigest, Shell, Storage
 
 
 def get_data(
@@ -113,8 +115,9 @@ def put_data(
     for site in sites:
         storage_of(workspace, site)
     front = f"{wanted.path.rstrip('/')}/" if wanted.path else ""
-    found = [(front + relative, path) for relative, path in found_here(paths)]
-    files = digested(workspace, found, site=HERE)
+    with _reaching([workspace.storages[site] for site in sites]):
+        found = [(front + relative, path) for relative, path in found_here(paths)]
+        files = digested(workspace, found, site=HERE)
     _check_names(workspace, wanted.dataset, files)
     copies = workspace.catalogue.replicas({file.sha256 for file in files})
     asked = _policies(workspace, wanted.dataset, {file.sha256 for file in files}, policy)
@@ -138,6 +141,25 @@ def put_data(
     if attributes:
         workspace.catalogue.set_attributes(wanted.dataset, dict(attributes))
     return carried
+
+
+@contextmanager
+def _reaching(storages: Sequence[Storage]) -> Iterator[None]:
+    """The sites' connections are opened beside the block: a login takes as long as hashing some hundred megabytes."""
+    shells = [storage.endpoint.shell for storage in storages if storage.endpoint.shell and not storage.endpoint.local]
+    threads = [Thread(target=_reach, args=(shell,), daemon=True) for shell in shells]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.join()
+
+
+def _reach(shell: Shell) -> None:
+    with suppress(MiddlewareError):  # whoever needs the site is told
+        shell.run(("true",))
 
 
 def _check_names(workspace: Workspace, dataset: str, files: Sequence[NewFile]) -> None:

@@ -11,7 +11,7 @@ from metadata.errors import MiddlewareError
 from metadata.records import FileRecord, ReplicaRecord
 from orchestrator.operations.data.carrying import Errand, FileProgress, carry, store_at
 from orchestrator.operations.data.copies import ours
-from orchestrator.operations.data.selections import files_meant
+from orchestrator.operations.data.selections import files_meant, storage_of
 from orchestrator.operations.workspace import Workspace
 from staging.locations import Location
 from staging.ports import FileDigest
@@ -52,11 +52,13 @@ def verify_data(
         progress: Called as copies are read.
 
     Raises:
-        NotFoundError: There is nothing of that name.
+        NotFoundError: There is nothing of that name, or no such site, nor was there one that has copies.
     """
     files = _meant(workspace, names)
     copies = workspace.catalogue.replicas({file.sha256 for file in files})
     rows = [(file, copy) for file in files for copy in copies[file.sha256] if site in (None, copy.site)]
+    if site and not rows:
+        storage_of(workspace, site)
     read = _read(workspace, [copy for _, copy in rows], progress)
     found = [_verified(file, copy, read[copy]) for file, copy in rows]
     if repair:
@@ -82,11 +84,12 @@ def _read(
     for copy in dict.fromkeys(copies):
         by_site[copy.site].append(copy)
     found: dict[ReplicaRecord, Reading] = {}
+    total = sum(copy.size_bytes for mine in by_site.values() for copy in mine)
     for site, mine in by_site.items():
         for at in range(0, len(mine), _BATCH):
             batch = mine[at : at + _BATCH]
             if progress:
-                progress(f"{site}: {batch[0].path}", len(found), len(copies))
+                progress(f"{site}: {batch[0].path}", sum(copy.size_bytes for copy in found), total)
             found |= _read_at(workspace, site, batch)
     _note_right(workspace, found)
     return found

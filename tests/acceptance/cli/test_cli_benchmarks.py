@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from staging.transfers import Carrier
 from tests.acceptance.cli.conftest import Tell
 
 
@@ -26,6 +27,29 @@ def test_links_are_measured_shown_drawn_and_remembered(tell: Tell, home: Path, t
     assert "data:image/png" in (folder / "rates.html").read_text()
     assert not list(home.rglob("benchmark-*"))
     assert tell(*words, "--json", "--output", folder).document["sites"] == ["here", "agh", "lrz"]
+
+
+def test_what_was_measured_before_an_interruption_is_shown_and_kept(
+    tell: Tell, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody presses Ctrl-C in the third case. No site keeps a file of the benchmark."""
+    carry, calls = Carrier.carry, []
+
+    def interrupted(self: Carrier, *orders: object, **more: object) -> object:
+        calls.append(orders)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return carry(self, *orders, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Carrier, "carry", interrupted)
+    words = ("bench", "transfer", "--sites", "here,agh,lrz", "--size", "1MiB", "--files", "1", "--movers", "posix")
+    said = tell(*words, "--output", tmp_path / "kept")
+    assert said.code == 130
+    assert "from \\ to" in said.out
+    assert "interrupted: 2 cases" in said.err
+    document = json.loads((tmp_path / "kept/rates.json").read_text())
+    assert (document["interrupted"], len(document["timings"])) == (True, 2)
+    assert not list(home.rglob("benchmark-*"))
 
 
 @pytest.mark.parametrize(

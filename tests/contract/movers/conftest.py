@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 
 from metadata.errors import AdapterUnavailableError
 from orchestrator.registry import load, names
-from staging.ports import Credential, Direction, Endpoint, Mover
+from staging.ports import Capabilities, Credential, Direction, Endpoint, Mover
 from tests.testbed.fixtures import wait_until
 from tests.testbed.local_sshd import LocalSshd, running
 
@@ -87,7 +87,13 @@ def _can(name: str, direction: Direction) -> bool:
         can = load("movers", name).capabilities
     except AdapterUnavailableError:
         return direction is Direction.LOCAL  # so that its absence is told
-    return direction in can.directions and set(_ENDS[direction]) <= can.schemes
+    return direction in can.directions and set(_schemes(can, direction)) <= can.schemes
+
+
+def _schemes(can: Capabilities, direction: Direction) -> list[str]:
+    """The doors at both ends; a mover without SSH of its own may see the same server as one of rclone's remotes."""
+    remote = "ssh" if "ssh" in can.schemes else "rclone"
+    return [remote if scheme == "ssh" else scheme for scheme in _ENDS[direction]]
 
 
 @pytest.fixture(params=_ways(), ids="-".join)
@@ -114,7 +120,7 @@ def _way(request: pytest.FixtureRequest) -> Way:
     missing = [program for program in mover.capabilities.needs if not shutil.which(program)]
     if missing:
         pytest.skip(f"{name} needs {', '.join(missing)}")
-    ends = zip(("agh", "lrz"), _ENDS[direction], strict=True)
+    ends = zip(("agh", "lrz"), _schemes(mover.capabilities, direction), strict=True)
     source, destination = (_endpoint(request, site, scheme) for site, scheme in ends)
     return Way(mover=mover, source=source, destination=destination, direction=direction, credential=credential)
 
@@ -123,4 +129,18 @@ def _endpoint(request: pytest.FixtureRequest, site: str, scheme: str) -> Endpoin
     if scheme == "file":
         return Endpoint(site=site, doors={"file": {}})
     options = request.getfixturevalue("mover_sshd").options
+    if scheme == "rclone":
+        _name_remote(request.getfixturevalue("monkeypatch"), options)
+        return Endpoint(site=site, doors={"rclone": {"remote": "bench:"}})
     return Endpoint(site=site, doors={"ssh": {name: str(value) for name, value in options.items()}})
+
+
+def _name_remote(monkeypatch: pytest.MonkeyPatch, options: Mapping[str, object]) -> None:
+    """Rclone knows the server as `bench:`, by its environment: the user's own file is left alone."""
+    facts = {
+        "TYPE": "sftp", "HOST": options["host"], "PORT": options["port"], "USER": options["user"],
+        "KEY_FILE": options["identity_file"], "KNOWN_HOSTS_FILE": options["known_hosts"], "SET_MODTIME": "false",
+    }  # fmt: skip
+    monkeypatch.setenv("RCLONE_CONFIG", os.devnull)
+    for name, value in facts.items():
+        monkeypatch.setenv(f"RCLONE_CONFIG_BENCH_{name}", str(value))

@@ -187,3 +187,20 @@ def test_a_runs_tasks_are_measured_by_what_they_asked_for(clusters: Clusters) ->
         assert 0.1 < row["cpu_efficiency"] < 1.5
         assert 0.2 < row["memory_efficiency"] < 0.9
     assert "busy.1" in clusters.run("show", "--efficiency").stdout
+
+
+def test_tasks_that_shared_jobs_are_measured_by_these_jobs(clusters: Clusters) -> None:
+    done = clusters.run("run", clusters.write(RUN.replace("bundle: false", "bundle: 60s")), "--json")
+    assert done.returncode == 0, done.stderr
+    answer = clusters.run("show", "--efficiency", "--json")
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads(answer.stdout)
+    assert [row["counted"] for row in document["tasks"]] == [False, False]
+    [shared] = document["shared"]
+    assert (shared["step"], shared["site"], shared["tasks"]) == ("busy", "agh", 2)
+    assert shared["jobs"] in (1, 2)
+    assert 0.1 < shared["cpu_efficiency"] < 1.5
+    assert shared["memory"] == 200 * MIB
+    assert f"2 tasks in {shared['jobs']} job" in " ".join(clusters.run("show", "--efficiency").stdout.split())
+    page = Path(json.loads(done.stdout)["report"]["page"]).read_text()
+    assert f"in {shared['jobs']} job" in page

@@ -19,10 +19,14 @@ from adapters.runners.ssh import SshRunner
 from metadata.errors import LoginNeededError
 from tests.integration.slurm.conftest import PROGRAM, Clusters, environment
 from tests.testbed.fixtures import TestbedSite, wait_until
+from tests.testbed.local_sshd import make_key
 
 CODE, WRONG_CODE = "271828", "314159"
+PASSPHRASE = "planted passphrase of a key"
 # The code as such, and not six digits of a hash or a time; the option, except where its owner put it.
-PLANTED = re.compile(rb"(?<![0-9a-f.])271828(?![0-9a-f.])|(?<!PLANTED_OPTION=)planted-site-secret")
+PLANTED = re.compile(
+    rb"(?<![0-9a-f.])271828(?![0-9a-f.])|(?<!PLANTED_OPTION=)planted-site-secret|" + PASSPHRASE.encode()
+)
 SECRET_DOOR = """\
     storage: command
     doors: {webdav: {url: "https://localhost", password: "${PLANTED_OPTION}"}}
@@ -51,23 +55,24 @@ def _runner(clusters: Clusters) -> SshRunner:
     return SshRunner(site="agh", options={**clusters.sites["agh"].ssh_options, "port": 2222})
 
 
-def log_in(clusters: Clusters, code: str) -> tuple[int, str]:
-    """`convoy site login agh` at a terminal, where a person types the code. Its exit code, and all that it showed."""
+def log_in(clusters: Clusters, *answers: str) -> tuple[int, str]:
+    """`convoy site login agh` at a terminal, where a person types answers. Its exit code, and all that it showed."""
     words = [*PROGRAM, "--home", str(clusters.home), "site", "login", "agh"]
     child, terminal = pty.fork()
     if child == 0:
         os.execve(words[0], words, environment())
-    said, typed = b"", False
+    said, asked, left = b"", b"", list(answers)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.5)[0]:
             try:
-                said += os.read(terminal, 4096)
+                said += (news := os.read(terminal, 4096))
             except OSError:  # the other end is closed
                 break
-        if not typed and b":" in said.partition(b"psnc")[2] + said:
-            os.write(terminal, f"{code}\n".encode())
-            typed = True
+            asked += news
+        if left and asked.rstrip().endswith(b":"):
+            os.write(terminal, f"{left.pop(0)}\n".encode())
+            asked = b""
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode(errors="replace")
 
@@ -122,15 +127,29 @@ class Watch:
             self.rounds += 1
 
 
-def test_no_code_and_no_secret_of_the_site_file_stands_anywhere(
-    guarded: Clusters, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def locked(guarded: Clusters, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The only key with which agh lets alice in; a passphrase opens it."""
+    key = tmp_path_factory.mktemp("keys") / "locked"
+    make_key(key, passphrase=PASSPHRASE)
+    admitted = guarded.sites["agh"].root / "home/alice/.ssh/authorized_keys"
+    others = admitted.read_text()
+    admitted.write_text(key.with_name("locked.pub").read_text())
+    file = guarded.home / "sites.yaml"
+    file.write_text(file.read_text().replace("{host: psnc,", f"{{host: psnc, identity_file: {key},"))
+    yield key
+    admitted.write_text(others)
+
+
+def test_no_code_passphrase_or_secret_of_the_site_file_stands_anywhere(
+    guarded: Clusters, locked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not in a list of programs, a log, the database, the report, the crate or a script at the site."""
     monkeypatch.setenv("PLANTED_OPTION", "planted-site-secret")
     file = guarded.home / "sites.yaml"
     file.write_text(file.read_text().replace("    storage: command\n", SECRET_DOOR, 1))
     with Watch(guarded.sites["agh"]) as watch:
-        code, said = log_in(guarded, CODE)
+        code, said = log_in(guarded, PASSPHRASE, CODE)
         assert code == 0, said
         done = guarded.run("--verbose", "run", guarded.write(ACROSS))
         assert done.returncode == 0, done.stderr
@@ -143,6 +162,8 @@ def test_no_code_and_no_secret_of_the_site_file_stands_anywhere(
     assert any("report" in name for name in here)
     told |= here | {f"programs {n}": text for n, text in enumerate(watch.seen)}
     assert [name for name, text in told.items() if PLANTED.search(text)] == []
+    inside = [line.encode() for line in locked.read_text().splitlines()[1:-1]]
+    assert [name for name, text in told.items() if any(line in text for line in inside)] == []
 
 
 def test_one_login_serves_commands_of_every_process_until_it_ends(guarded: Clusters) -> None:

@@ -47,6 +47,18 @@ ALONE, TOGETHER = SLOW.replace("BUNDLE", "false"), SLOW.replace("BUNDLE", "60s")
 SHARED = TOGETHER.replace("sleep 2", "sleep 0.5").replace("60s", "3s").replace("range: 8", "range: 40")
 """A worker takes several tasks, and not all of them."""
 
+THROTTLED = """\
+name: throttled
+steps:
+  wait:
+    scatter: {n: {range: 6}}
+    command: "touch {counters}/on-{{with.n}}; sleep 0.3; ls {counters}/on-* | wc -l >> {counters}/most; rm {counters}/on-{{with.n}}"
+    at: agh
+    throttle: 2
+    bundle: BUNDLE
+"""
+"""Each task notes how many are under way while it is."""
+
 ONCE_EACH = {f"wait-{n}": 1 for n in range(8)}
 
 
@@ -95,6 +107,15 @@ def test_a_scatter_is_one_array_and_its_results_cross_to_the_other_cluster(clust
     assert {(row.source_site, row.destination_site, row.state) for row in record.transfers} == {
         ("agh", "lrz", "COMPLETED")
     }
+
+
+@pytest.mark.parametrize("bundle", ["false", "60s"])
+def test_a_throttle_is_the_arrays_own(clusters: Clusters, bundle: str) -> None:
+    answer = clusters.run("run", clusters.write(THROTTLED.replace("BUNDLE", bundle)))
+    assert answer.returncode == 0, answer.stderr
+    here = clusters.sites["agh"].root / clusters.workdir.lstrip("/")
+    assert any("%2" in path.read_text() for path in (here / "scripts").rglob("*") if path.is_file())
+    assert max(map(int, (here / "counters" / "most").read_text().split())) <= 2
 
 
 def test_short_tasks_share_jobs_and_each_is_told_of_by_itself(clusters: Clusters) -> None:

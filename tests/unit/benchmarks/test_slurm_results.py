@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.login import Login
 from benchmarks.orchestration.results import Measurement
 from benchmarks.slurm.contenders import ConvoyArrays, ConvoyFromOutside, StreamFlowFromOutside
-from benchmarks.slurm.login import Login
 from benchmarks.slurm.results import Observation, bars, rows, spread
 from benchmarks.slurm.tables import render_document, render_lags, render_table
 from orchestrator.sites import load_sites

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from metadata.history import RunProgress, StepProgress, TransferProgress
+from metadata.progress import RunProgress, StepProgress, TransferProgress
 from orchestrator.faces.cli.live import Rates, frame
 from orchestrator.faces.cli.plain import PlainLines
 from orchestrator.faces.states import LOOKS, step_state
@@ -32,6 +32,7 @@ def progress(*steps: StepProgress, transfers: tuple[TransferProgress, ...] = (),
     return RunProgress(
         id="study-1", name="study", state="ACTIVE", wanted="run", message="", created_at=0.0, started_at=0.0,
         ended_at=90.0, steps=steps, transfers=transfers, transfer_counts=counts, bytes_done=2048, bytes_total=4096,
+        bytes_moved=2048,
     )  # fmt: skip
 
 

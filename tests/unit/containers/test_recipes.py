@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -52,6 +53,15 @@ def test_dockerfile_and_definition_do_the_same(archive: ModuleType, name: str) -
     assert parts["environment"] == [f"export {rest}" for word, rest in steps if word == "ENV"]
 
 
+def test_transforms_run_in_the_image_for_processors() -> None:
+    """It has what their extra of the project names, and all of `usecases/`, with what these share."""
+    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())
+    wanted = {re.split(r"[<>=]", name)[0] for name in project["project"]["optional-dependencies"]["transforms"]}
+    assert "pydicom" in wanted
+    assert wanted <= locked("camnet-cpu").keys()
+    assert "COPY usecases /opt/convoy/usecases" in (FOLDER / "camnet-cpu/Dockerfile").read_text()
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_package_is_locked_by_its_hash(name: str) -> None:
     """And everything that is asked for is locked."""
@@ -64,8 +74,9 @@ def test_every_package_is_locked_by_its_hash(name: str) -> None:
 
 
 def test_both_images_have_the_same_libraries() -> None:
-    """What reads a slide in one must read it in the other."""
+    """What reads a slide in one must read it in the other. Only transforms read DICOM, and they need no GPU."""
     cpu, train = locked("camnet-cpu"), locked("camnet-train")
+    del cpu["pydicom"]
     assert {name: train.get(name) for name in cpu} == cpu
 
 

@@ -11,6 +11,8 @@ from sqlalchemy import Engine, event
 from metadata.database import open_database
 from metadata.errors import NotFoundError
 from metadata.history import History
+from metadata.progress import progress_of
+from metadata.sessions import AlchemySessions
 from orchestrator.plans import Plan
 from tests.unit.history.sample_run import (
     PATCHES_BYTES,
@@ -134,7 +136,7 @@ def test_where_nothing_was_run_the_refusal_says_so(history):
 
 
 def test_progress_counts_tasks_a_step_and_shows_what_is_on_its_way(engine, history):
-    progress = history.progress(active_run(engine))
+    progress = progress_of(AlchemySessions(engine), active_run(engine))
     assert [(step.name, step.site, step.counts) for step in progress.steps] == [
         ("extract", "agh", {"COMPLETED": 1, "ACTIVE": 1}), ("train", "hes-so", {}), ("heatmap", "uva", {}),
     ]  # fmt: skip
@@ -145,7 +147,7 @@ def test_progress_counts_tasks_a_step_and_shows_what_is_on_its_way(engine, histo
 
 
 def test_a_finished_run_has_no_transfer_under_way(engine, history):
-    progress = history.progress(camnet_run(engine))
+    progress = progress_of(AlchemySessions(engine), camnet_run(engine))
     assert progress.transfers == ()
     assert progress.transfer_counts == {"COMPLETED": 5}
 
@@ -153,8 +155,8 @@ def test_a_finished_run_has_no_transfer_under_way(engine, history):
 def test_progress_of_a_thousand_tasks_takes_five_questions(engine, history):
     run_id = active_run(engine, slides=1000)
     asked = questions(engine)
-    progress = history.progress(run_id)
-    assert len([each for each in asked if each.startswith("SELECT")]) == 5
+    progress = progress_of(AlchemySessions(engine), run_id)
+    assert len([each for each in asked if each.lstrip().startswith("SELECT")]) == 5
     assert progress.steps[0].total == 1000
 
 

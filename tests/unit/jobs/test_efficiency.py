@@ -50,7 +50,7 @@ def test_the_next_plan_knows_how_long_the_queue_was(workspace: Workspace, home: 
     first = operations.plan(workspace, home / "two.yaml")
     assert first.step("wait").prediction.basis.endswith("no wait in its queue is known")
     run = operations.start(workspace, first)
-    for task in run.steps[0].tasks:
+    for task in operations.show(workspace, run.id).steps[0].tasks:
         _submitted_earlier(workspace, task.last, by_s=40.0)
     [found] = operations.plan(workspace, home / "two.yaml").steps
     assert found.prediction.queue_s == pytest.approx(40.0, abs=20.0)

@@ -19,6 +19,8 @@ from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.policy import ANYWHERE, Policy
 from metadata.records import QueueWait
 from metadata.rows import Attempt, Run, Step, Task
+from metadata.sessions import AlchemySessions
+from metadata.timings import Timings
 
 AGH = Policy(sites=frozenset({"agh"}), release=("heatmap",))
 AGH_OR_LRZ = Policy(sites=frozenset({"agh", "lrz"}))
@@ -416,34 +418,43 @@ class PastTests:
         with pytest.raises(InvalidInputError, match="tell no rate"):
             catalogue.add_measurement(_measurement(**fields))
 
-    def test_durations_are_medians_of_completed_attempts(self, engine: Engine, catalogue: Catalogue):
+    def test_durations_are_medians_of_completed_attempts(self, engine: Engine):
         _run(engine, "r1", [(10.0, "COMPLETED"), (30.0, "COMPLETED"), (1.0, "FAILED"), (None, "COMPLETED")])
         _run(engine, "r2", [(20.0, "COMPLETED"), (None, "ACTIVE")])
-        assert catalogue.durations() == {("camnet", "extract", "agh"): 20.0}
+        assert timings_of(engine).durations() == {("camnet", "extract", "agh"): 20.0}
 
-    def test_a_step_waits_at_a_site_until_its_first_task_starts(self, engine: Engine, catalogue: Catalogue):
+    def test_a_step_waits_at_a_site_until_its_first_task_starts(self, engine: Engine):
         _run(engine, "r1", [(1.0, "COMPLETED"), (1.0, "FAILED")], waits=[500.0, 40.0])
         _run(engine, "r2", [(None, "ACTIVE")], waits=[60.0])
         _run(engine, "r3", [(None, "QUEUED"), (1.0, "COMPLETED")], waits=[None, 100.0])
         _run(engine, "r4", [(1.0, "COMPLETED")], waits=[None])
-        assert catalogue.queue_waits() == {"agh": QueueWait(seconds=60.0, steps=3)}
+        assert timings_of(engine).queue_waits() == {"agh": QueueWait(seconds=60.0, steps=3)}
 
-    def test_a_start_that_seems_to_lie_before_its_submission_is_no_wait(self, engine: Engine, catalogue: Catalogue):
+    def test_a_start_that_seems_to_lie_before_its_submission_is_no_wait(self, engine: Engine):
         _run(engine, "r1", [(1.0, "COMPLETED")], waits=[-3.0])
-        assert catalogue.queue_waits() == {"agh": QueueWait(seconds=0.0, steps=1)}
+        assert timings_of(engine).queue_waits() == {"agh": QueueWait(seconds=0.0, steps=1)}
 
-    def test_only_the_newest_hundred_steps_tell_how_long_a_queue_is(self, engine: Engine, catalogue: Catalogue):
+    def test_only_the_newest_hundred_steps_tell_how_long_a_queue_is(self, engine: Engine):
         for number in range(160):
             _run(engine, f"r{number}", [(1.0, "COMPLETED")], waits=[7.0 if number >= 60 else 9000.0])
-        assert catalogue.queue_waits() == {"agh": QueueWait(seconds=7.0, steps=100)}
+        assert timings_of(engine).queue_waits() == {"agh": QueueWait(seconds=7.0, steps=100)}
 
-    def test_output_sizes_are_medians_over_tasks(self, engine: Engine, catalogue: Catalogue):
+    def test_output_sizes_are_medians_over_tasks(self, engine: Engine):
         _run(engine, "r1", [(1.0, "COMPLETED"), (1.0, "COMPLETED"), (1.0, "FAILED")])
-        assert catalogue.output_sizes() == {("camnet", "extract"): {"patches": 150.0, "log": 1.0}}
+        assert timings_of(engine).output_sizes() == {("camnet", "extract"): {"patches": 150.0, "log": 1.0}}
 
-    def test_nothing_is_known_of_the_past_at_first(self, catalogue: Catalogue):
-        assert (catalogue.measurements(), catalogue.durations(), catalogue.output_sizes()) == ([], {}, {})
-        assert catalogue.queue_waits() == {}
+    def test_nothing_is_known_of_the_past_at_first(self, engine: Engine, catalogue: Catalogue):
+        assert (catalogue.measurements(), timings_of(engine).durations(), timings_of(engine).output_sizes()) == (
+            [],
+            {},
+            {},
+        )
+        assert timings_of(engine).queue_waits() == {}
+
+
+def timings_of(engine: Engine) -> Timings:
+    """What the database's runs tell of the past."""
+    return Timings(AlchemySessions(engine))
 
 
 MANY_BYTES = 10 << 20

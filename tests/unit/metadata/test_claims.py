@@ -9,20 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert, select, update
 
 from metadata import claims
 from metadata.claims import Claims, place_of
-from metadata.database import open_database
 from metadata.holders import LAPSES_AFTER_S, this_process
-from metadata.tables import CLAIMS
+from metadata.sessions import Sessions, open_sessions
 from tests.testbed.fixtures import wait_until
 
 HOLDER = """
 import sys, time
 from metadata.claims import Claims
-from metadata.database import open_database
-with Claims(open_database(sys.argv[1])).held({"a", "b"}):
+from metadata.sessions import open_sessions
+with Claims(open_sessions(sys.argv[1])).held({"a", "b"}):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -35,20 +33,26 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Engine]:
+def database(url: str) -> Iterator[Sessions]:
     """The open database."""
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
+    sessions = open_sessions(url)
+    yield sessions
+    sessions.dispose()
 
 
-def held(database: Engine) -> set[str]:
+def held(database: Sessions) -> set[str]:
     """What is claimed by anybody."""
-    with database.connect() as connection:
-        return set(connection.scalars(select(CLAIMS.c.place)))
+    with database.reading() as session:
+        return {row["place"] for row in session.rows("SELECT place FROM claims")}
 
 
-def test_what_one_holds_another_does_not_get(database: Engine) -> None:
+def change(database: Sessions, statement: str, **values: object) -> None:
+    """Past every claim."""
+    with database.writing() as session:
+        session.change(statement, **values)
+
+
+def test_what_one_holds_another_does_not_get(database: Sessions) -> None:
     """Of several places it gets the others; afterwards all are free again."""
     both = Claims(database)
     with both.held({"a", "b"}) as first, both.held({"b", "c"}) as second, both.held({"a", "c"}) as third:
@@ -57,14 +61,14 @@ def test_what_one_holds_another_does_not_get(database: Engine) -> None:
     assert held(database) == set()
 
 
-def test_claims_end_with_an_error_too(database: Engine) -> None:
+def test_claims_end_with_an_error_too(database: Sessions) -> None:
     """Nobody would ever get them otherwise."""
     with pytest.raises(RuntimeError), Claims(database).held({"a"}):
         raise RuntimeError
     assert held(database) == set()
 
 
-def test_what_a_dead_process_held_is_free(url: str, database: Engine) -> None:
+def test_what_a_dead_process_held_is_free(url: str, database: Sessions) -> None:
     """It lets go of nothing by itself."""
     child = subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
     assert child.stdout is not None
@@ -80,38 +84,36 @@ def test_what_a_dead_process_held_is_free(url: str, database: Engine) -> None:
 
 
 @pytest.mark.parametrize(("silent_s", "free"), [(LAPSES_AFTER_S / 2, False), (LAPSES_AFTER_S * 2, True)])
-def test_a_process_on_another_machine_shows_that_it_lives(database: Engine, silent_s: float, *, free: bool) -> None:
+def test_a_process_on_another_machine_shows_that_it_lives(database: Sessions, silent_s: float, *, free: bool) -> None:
     """Nobody here can look at it."""
     other = {**this_process(), "host": "elsewhere", "heartbeat_at": time.time() - silent_s}
-    with database.execution_options(writing=True).begin() as connection:
-        connection.execute(insert(CLAIMS), [{"place": "a", "holder": "other", **other}])
+    columns = ("place", "holder", *other)
+    statement = f"INSERT INTO claims ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"
+    change(database, statement, place="a", holder="other", **other)
     with Claims(database).held({"a"}) as claim:
         assert claim.places == ({"a"} if free else frozenset())
 
 
 def test_a_holder_says_that_it_lives_and_learns_that_it_was_taken_for_dead(
-    database: Engine, monkeypatch: pytest.MonkeyPatch
+    database: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a long sleep of its machine."""
     monkeypatch.setattr(claims, "HEARTBEAT_S", 0.02)
-    writer = database.execution_options(writing=True)
     with Claims(database).held({"a"}) as claim:
-        with writer.begin() as connection:
-            connection.execute(update(CLAIMS).values(heartbeat_at=0.0))
+        change(database, "UPDATE claims SET heartbeat_at = 0")
 
         def told() -> bool:
-            with database.connect() as connection:
-                return bool(connection.scalar(select(CLAIMS.c.heartbeat_at)))
+            with database.reading() as session:
+                return all(row["heartbeat_at"] for row in session.rows("SELECT heartbeat_at FROM claims"))
 
         wait_until(told, what="a sign of life")
         assert not claim.lost
-        with writer.begin() as connection:
-            connection.execute(update(CLAIMS).values(holder="other"))
+        change(database, "UPDATE claims SET holder = 'other'")
         wait_until(lambda: claim.lost, what="the loss")
     assert held(database) == {"a"}
 
 
-def test_thousands_of_places_are_claimed_at_once(database: Engine) -> None:
+def test_thousands_of_places_are_claimed_at_once(database: Sessions) -> None:
     """A batch of files is one claim."""
     places = {place_of("agh", f"/data/{number}") for number in range(3000)}
     with Claims(database).held(places) as claim, Claims(database).held(places) as second:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import stat
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,10 @@ from metadata.errors import (  # noqa: E402
     StagingError,
     TransferInterruptedError,
 )
+from orchestrator import operations  # noqa: E402
+from orchestrator.faces.cli.main import main  # noqa: E402
+from orchestrator.operations import Workspace  # noqa: E402
+from orchestrator.settings import find_settings  # noqa: E402
 from staging.ports import Direction, Endpoint, MoveFile, MoveRequest, MoveResult  # noqa: E402
 
 SOURCE, DESTINATION = "aa752cea-8222-5bc8-acd9-555b090c0ccb", "313ce13e-b597-5858-ae13-29e46fea26e6"
@@ -263,6 +268,94 @@ def test_an_old_token_is_renewed_and_kept(service: Any, tmp_path: Path) -> None:
     )
     assert native(tmp_path).authorizer().get_authorization_header() == "Bearer a-new-token"
     assert "a-new-token" in file.read_text()
+
+
+class Person:
+    """Types a code, and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def ask(self, *, site: str, title: str, questions: Any) -> list[str]:
+        """The code."""
+        assert site in title
+        self.shown.append(title)
+        assert [(question.text, question.secret) for question in questions] == [("Code: ", False)]
+        return ["the-code"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with sites whose data Globus moves, and a program that Globus knows."""
+    monkeypatch.setenv("CONVOY_GLOBUS_CLIENT_ID", "an-id")
+    monkeypatch.delenv("CONVOY_GLOBUS_CLIENT_SECRET", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
+    door = f"{{collection: {SOURCE}}}"
+    named = f"{{collection: {DESTINATION}, data_access: 'true'}}"
+    (tmp_path / "sites.yaml").write_text(
+        f"sites:\n  agh: {{workdir: agh, doors: {{globus: {door}}}}}\n"
+        f"  lrz: {{workdir: lrz, doors: {{globus: {named}}}}}\n  uva: {{workdir: uva}}\n"
+    )
+    return tmp_path
+
+
+def test_site_login_sends_a_person_to_globus_once_for_all_sites(service: Any, home: Path) -> None:
+    """Again only for a collection that wants to be named in the consent."""
+    log_in(service, native(home))
+    person = Person()
+    with Workspace(find_settings(home=home, environment={})) as workspace:
+        for site, asked in (("agh", 1), ("agh", 1), ("lrz", 2), ("lrz", 2), ("agh", 2)):
+            assert operations.login_site(workspace, site, person).user
+            assert len(person.shown) == asked
+        with pytest.raises(InvalidInputError, match="needs no login"):
+            operations.login_site(workspace, "uva", person)
+    assert all("https://auth.globus.org/v2/oauth2/authorize?" in title for title in person.shown)
+    assert [DESTINATION in title for title in person.shown] == [False, True]
+    [tokens] = (home / "user").rglob("globus.json")
+    assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
+    assert "a-refresh-token" in tokens.read_text()
+
+
+def test_site_logout_revokes_and_forgets(service: Any, home: Path) -> None:
+    """Both tokens, and a Globus that is not reached is told after all is forgotten here."""
+    log_in(service, native(home))
+    load_response("auth.oauth2_revoke_token", requests_mock=service)
+    with Workspace(find_settings(home=home, environment={})) as workspace:
+        operations.login_site(workspace, "agh", Person())
+        operations.logout_site(workspace, "agh")
+        sent = [call.request.body for call in service.calls if call.request.url.endswith("/revoke")]
+        assert [parse_qs(body)["token"] for body in sent] == [["a-refresh-token"], ["transfer_access_token"]]
+        assert not list((home / "user").rglob("globus*"))
+        operations.logout_site(workspace, "agh")
+        operations.login_site(workspace, "agh", Person())
+        service.replace("POST", "https://auth.globus.org/v2/oauth2/token/revoke", status=503)
+        with pytest.raises(SiteUnavailableError, match="settings/consents"):
+            operations.logout_site(workspace, "agh")
+    assert not list((home / "user").rglob("globus*"))
+
+
+def test_the_command_shows_the_address_asks_for_the_code_and_never_says_a_token(
+    service: Any,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As a person at a terminal meets it."""
+    log_in(service, native(home))
+    caplog.set_level("DEBUG")
+    person = io.StringIO("the-code\n")
+    person.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", person)
+    with pytest.raises(SystemExit) as end:
+        main(["--home", str(home), "site", "login", "agh", "-v"])
+    assert not end.value.code
+    said = capfd.readouterr()
+    assert "https://auth.globus.org/v2/oauth2/authorize?" in said.err
+    assert said.err.endswith("Code: ")
+    for text in (said.out, said.err, caplog.text):
+        assert "refresh-token" not in text
+        assert "transfer_access_token" not in text
 
 
 def test_a_wrong_code_is_told(service: Any, tmp_path: Path) -> None:

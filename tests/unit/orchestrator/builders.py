@@ -93,7 +93,7 @@ def knowledge(sites: Mapping[str, Site], **facts: Any) -> Knowledge:
         movers={"posix": Capabilities(schemes=frozenset({"file"}), directions=frozenset({Direction.LOCAL}))},
         **{name: facts.pop(name) for name in ("declared", "history") if name in facts},
     )
-    return Knowledge(sites=sites, routes=routes, **facts)
+    return Knowledge(sites=sites, find_routes=lambda: routes, **facts)
 
 
 def request_of(text: str, inputs: Mapping[str, Sequence[PlannedFile]] | None = None, **given: Any) -> Request:

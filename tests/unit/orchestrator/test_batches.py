@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestrator.engine.batches import ALONE_BYTES, AT_ONCE, MOST_BYTES, MOST_FILES, Queue, importance_of, opens_at
 from orchestrator.engine.live import LiveTransfer
 from orchestrator.jobs import JobState
-from staging.routes import ANY_WAY, LinkRules
+from staging.rules import ANY_WAY, LinkRules
 
 NOW = datetime(2026, 5, 4, 12, 0).timestamp()  # noqa: DTZ001 - noon of this machine's day
 NUMBERS = itertools.count(1)
@@ -108,6 +108,25 @@ def test_what_lets_a_task_begin_goes_first_then_what_most_tasks_lack() -> None:
     }
     queue = queue_of(other, image, slide, rules=LinkRules(at_once=3))
     assert [batch.transfers[0] for batch in queue.take(NOW, importance_of(waiting))] == [slide, image, other]
+
+
+def test_what_steps_of_a_higher_priority_need_goes_before_all_else() -> None:
+    """However much others lack."""
+    first, urgent = transfer(ALONE_BYTES), transfer(ALONE_BYTES)
+    waiting = {(first.sha256, "lrz"): [{first.sha256}] * 9, (urgent.sha256, "lrz"): [{urgent.sha256, "x"}]}
+    queue = queue_of(first, urgent, rules=LinkRules(at_once=2))
+    taken = queue.take(NOW, importance_of(waiting, {(urgent.sha256, "lrz"): 1}))
+    assert [batch.transfers[0] for batch in taken] == [urgent, first]
+
+
+def test_what_people_hold_is_not_taken_and_holds_nothing_up() -> None:
+    """Its fellows go without it."""
+    held, other = transfer(), transfer()
+    queue = queue_of(held, other)
+    queue.held = lambda found: found is held
+    assert [batch.transfers for batch in queue.take(NOW, by_age)] == [(other,)]
+    queue.held = lambda _: False
+    assert [batch.transfers for batch in queue.take(NOW, by_age)] == [(held,)]
 
 
 def test_a_retry_waits_for_its_time_and_goes_with_other_retries_only() -> None:

@@ -70,6 +70,15 @@ def test_a_changed_program_has_another_digest(bundled: Path) -> None:
     assert code_digest(bundled / "toy") not in (before, after)
 
 
+def test_what_use_cases_share_counts_for_each(bundled: Path) -> None:
+    """A program is also what it imports."""
+    before = code_digest(bundled / "toy")
+    (bundled / "shared.py").write_text("print(1)\n")
+    after = code_digest(bundled / "toy")
+    (bundled / "shared.py").write_text("print(2)\n")
+    assert len({before, after, code_digest(bundled / "toy")}) == 3
+
+
 @pytest.mark.parametrize("name", usecase_names())
 def test_every_bundled_use_case_can_be_read(name: str) -> None:
     """Its name is that of its folder."""

@@ -11,19 +11,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import Engine
 
-from metadata.database import open_database
 from metadata.errors import EngineBusyError
 from metadata.lease import EngineLease, holder_of
-from metadata.tables import LEASES
+from metadata.sessions import Row, Sessions, open_sessions
 from tests.unit.orchestrator.homes import wait_until
 
 HOLDER = """
 import sys, time
-from metadata.database import open_database
 from metadata.lease import EngineLease
-with EngineLease(open_database(sys.argv[1])):
+from metadata.sessions import open_sessions
+with EngineLease(open_sessions(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -36,11 +34,19 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Engine]:
+def database(url: str) -> Iterator[Sessions]:
     """The open database."""
-    engine = open_database(url)
-    yield engine
-    engine.dispose()
+    sessions = open_sessions(url)
+    yield sessions
+    sessions.dispose()
+
+
+def write_down(database: Sessions, row: Row) -> None:
+    """The lease of somebody else."""
+    columns = "id, holder, host, pid, process_started_at, heartbeat_at"
+    values = ", ".join(f":{name}" for name in columns.split(", "))
+    with database.writing() as session:
+        session.change(f"INSERT INTO leases ({columns}) VALUES ({values})", **row)
 
 
 @pytest.fixture
@@ -55,7 +61,7 @@ def other(url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_second_engine_is_refused_with_the_name_of_the_first(
-    database: Engine, other: subprocess.Popen[bytes]
+    database: Sessions, other: subprocess.Popen[bytes]
 ) -> None:
     """A person can go and look at that process."""
     with pytest.raises(EngineBusyError, match=f"process {other.pid} on"), EngineLease(database):
@@ -63,7 +69,7 @@ def test_a_second_engine_is_refused_with_the_name_of_the_first(
     assert holder_of(database)["pid"] == other.pid
 
 
-def test_a_second_engine_may_wait_for_the_first(database: Engine, other: subprocess.Popen[bytes]) -> None:
+def test_a_second_engine_may_wait_for_the_first(database: Sessions, other: subprocess.Popen[bytes]) -> None:
     """As long as it was told to."""
     begin = time.monotonic()
     with pytest.raises(EngineBusyError), EngineLease(database, wait_s=0.7):
@@ -76,7 +82,7 @@ def test_a_second_engine_may_wait_for_the_first(database: Engine, other: subproc
 
 
 def test_a_killed_engine_is_dead_though_nobody_has_waited_for_it(
-    database: Engine, other: subprocess.Popen[bytes]
+    database: Sessions, other: subprocess.Popen[bytes]
 ) -> None:
     """In a container without init it stays a zombie for ever."""
     other.kill()
@@ -85,14 +91,16 @@ def test_a_killed_engine_is_dead_though_nobody_has_waited_for_it(
         pass
 
 
-def test_two_engines_of_one_process_are_two(database: Engine) -> None:
+def test_two_engines_of_one_process_are_two(database: Sessions) -> None:
     """A portal runs many threads."""
     with EngineLease(database), pytest.raises(EngineBusyError), EngineLease(database):
         pass
 
 
 @pytest.mark.parametrize(("silent_s", "free"), [(5, False), (3600, True)])
-def test_an_engine_elsewhere_is_dead_when_it_was_silent_for_long(database: Engine, silent_s: float, free: bool) -> None:
+def test_an_engine_elsewhere_is_dead_when_it_was_silent_for_long(
+    database: Sessions, silent_s: float, free: bool
+) -> None:
     """Its process cannot be asked."""
     row = {
         "id": 1,
@@ -102,8 +110,7 @@ def test_an_engine_elsewhere_is_dead_when_it_was_silent_for_long(database: Engin
         "process_started_at": 0.0,
         "heartbeat_at": time.time() - silent_s,
     }
-    with database.execution_options(writing=True).begin() as connection:
-        connection.execute(LEASES.insert(), [row])
+    write_down(database, row)
     assert (holder_of(database) is None) == free
     if free:
         with EngineLease(database):
@@ -113,7 +120,7 @@ def test_an_engine_elsewhere_is_dead_when_it_was_silent_for_long(database: Engin
             pass
 
 
-def test_a_later_process_with_the_same_number_is_another(database: Engine) -> None:
+def test_a_later_process_with_the_same_number_is_another(database: Sessions) -> None:
     """Numbers of processes come again."""
     row = {
         "id": 1,
@@ -123,16 +130,15 @@ def test_a_later_process_with_the_same_number_is_another(database: Engine) -> No
         "process_started_at": 1.0,
         "heartbeat_at": time.time(),
     }
-    with database.execution_options(writing=True).begin() as connection:
-        connection.execute(LEASES.insert(), [row])
+    write_down(database, row)
     with EngineLease(database):
         pass
 
 
-def test_an_engine_whose_lease_was_taken_learns_of_it(database: Engine) -> None:
+def test_an_engine_whose_lease_was_taken_learns_of_it(database: Sessions) -> None:
     """And must stop at once."""
     with EngineLease(database) as lease:
         assert lease.renew()
-        with database.execution_options(writing=True).begin() as connection:
-            connection.execute(LEASES.delete())
+        with database.writing() as session:
+            session.change("DELETE FROM leases")
         assert not lease.renew()

@@ -228,7 +228,8 @@ def test_the_quickest_of_several_copies_is_the_source() -> None:
         declared={("far", "lrz"): 1e9},
     )
     pigeons = Endpoint(site="tape", doors={"carrier-pigeon": {}})
-    odd = replace(known, routes=replace(known.routes, endpoints={**known.routes.endpoints, "tape": pigeons}))
+    farther = replace(known.routes, endpoints={**known.routes.endpoints, "tape": pigeons})
+    odd = replace(known, find_routes=lambda: farther)
     [move] = planned(ONE.replace("command", "at: lrz, command"), odd).transfers
     assert move.source == "far"
 
@@ -247,9 +248,8 @@ def test_the_better_mover_is_taken() -> None:
         "aaa": Capabilities(schemes=frozenset({"file"}), directions=local),
         "zzz": Capabilities(schemes=frozenset({"file"}), directions=local, resumes=True),
     }
-    [move] = planned(
-        ONE.replace("command", "at: lrz, command"), replace(known, routes=replace(known.routes, movers=movers))
-    ).transfers
+    better = replace(known.routes, movers=movers)
+    [move] = planned(ONE.replace("command", "at: lrz, command"), replace(known, find_routes=lambda: better)).transfers
     assert move.mover == "zzz"
 
 

@@ -9,7 +9,7 @@ import pytest
 from metadata.errors import InvalidSiteError, NotFoundError
 from orchestrator.sites import load_sites
 from staging.ports import Credential
-from staging.routes import LinkRules
+from staging.rules import LinkRules
 
 
 def sites_of(tmp_path: Path, text: str):

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from metadata.errors import TransferInterruptedError
-from metadata.journal import Page
-from metadata.tables import RUNS
+from metadata.journal import RUNS, Page
 from orchestrator import operations
 from orchestrator.registry import load
 from staging.locations import partials_folder
@@ -97,10 +96,26 @@ def test_a_transfer_waits_for_its_window(home: Home) -> None:
                 with home.open() as other:
                     other.journal.commit(_wish(run))
 
-        record = operations.resume(workspace, run, watch=watch)
+        record = home.record(workspace, operations.resume(workspace, run, watch=watch).id)
     assert record.state == "CANCELED"
     waits = [event.message for event in record.events if event.kind == "transfer.waiting"]
     assert waits == [f"its window opens at {soon:%H:%M}"]
+
+
+def test_a_step_of_a_higher_priority_gets_its_data_first(home: Home) -> None:
+    """Over a link that carries one transfer after the other; without priorities the oldest goes first."""
+    for name in ("a", "b"):
+        (home.folder / name).write_bytes(os.urandom(64 << 20))
+    set_link(home, "mover: posix, at_once: 1")
+    record = home.run("""
+inputs: {a: '{home}/a', b: '{home}/b'}
+steps:
+  early: {command: 'wc -c {{inputs.a}}', in: {a: inputs.a}, at: lrz}
+  urgent: {command: 'wc -c {{inputs.b}}', in: {b: inputs.b}, at: lrz, priority: 5}
+""")
+    assert record.state == "COMPLETED", record.message
+    begun = sorted(record.transfers, key=lambda row: row.started_at or 0)
+    assert [row.name for row in begun] == ["b", "a"]
 
 
 def test_a_limited_link_takes_its_time(home: Home) -> None:
@@ -142,7 +157,7 @@ def test_a_canceled_run_leaves_no_partial_file(home: Home, monkeypatch: pytest.M
                 with home.open() as other:
                     other.journal.commit(_wish(run))
 
-        record = operations.resume(workspace, run, watch=watch)
+        record = home.record(workspace, operations.resume(workspace, run, watch=watch).id)
     assert record.state in ("CANCELED", "FAILED")
     assert len(seen[0]) == 1
     assert os.listdir(partials) == []

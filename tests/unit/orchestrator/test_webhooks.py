@@ -6,6 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,8 +19,11 @@ from typing import Any
 import pytest
 
 from metadata.errors import InvalidInputError
+from metadata.journal import Journal, Page
+from metadata.outbox import Outbox
+from metadata.sessions import Sessions, open_sessions
 from orchestrator import operations
-from orchestrator.engine.webhooks import Webhooks, headers, key_of
+from orchestrator.engine.webhooks import MOST_TRIES, Webhooks, headers, key_of, write_down
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import Webhook, find_settings
 from tests.unit.orchestrator.homes import Home, wait_until
@@ -33,7 +39,7 @@ class Receiver(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.codes = list(codes)
         self.taken: list[tuple[dict[str, str], bytes]] = []
-        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.thread.start()
 
     @property
@@ -87,12 +93,41 @@ def test_the_signature_is_that_of_the_standards_own_example() -> None:
     assert found["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_an_end_is_told_once_and_signed(receiver: Receiver) -> None:
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Sessions]:
+    """An empty one."""
+    sessions = open_sessions(f"sqlite:///{tmp_path / 'convoy.db'}")
+    yield sessions
+    sessions.dispose()
+
+
+def journal(database: Sessions, *kinds: str) -> None:
+    """Events of these kinds happen."""
+    page = Page()
+    page.events += [{**EVENT, "kind": kind} for kind in kinds]
+    write_down(page, run_id="toy-1")
+    Journal(database).commit(page)
+
+
+def outcomes(database: Sessions) -> list[tuple[str, str]]:
+    """What the run's story says of its messages."""
+    return [
+        (row["kind"], row["message"]) for row in Journal(database).rows("events", "toy-1") if "webhook." in row["kind"]
+    ]
+
+
+def sending(database: Sessions, url: str, **more: Any) -> Webhooks:
+    """A sender of the database's messages."""
+    return Webhooks(Webhook(url=url, secret=SECRET), Outbox(database), **more)
+
+
+def test_an_end_is_told_once_and_signed(receiver: Receiver, database: Sessions) -> None:
     """Other events are not."""
-    webhooks = Webhooks(Webhook(url=receiver.url, secret=SECRET))
-    webhooks.tell([EVENT, {**EVENT, "kind": "task.completed"}])
-    webhooks.close()
+    journal(database, "run.completed", "task.completed")
+    sending(database, receiver.url).close()
+    sending(database, receiver.url).close()
     [row] = receiver.taken
+    assert outcomes(database) == [("webhook.taken", "run.completed, at try 1")]
     assert check_signed(row) == {
         "type": "run.completed",
         "timestamp": "1970-01-01T00:00:00Z",
@@ -100,11 +135,11 @@ def test_an_end_is_told_once_and_signed(receiver: Receiver) -> None:
     }
 
 
-def test_what_was_not_taken_is_sent_again_under_the_same_id_and_in_order() -> None:
+def test_what_was_not_taken_is_sent_again_under_the_same_id_and_in_order(database: Sessions) -> None:
     """So that a receiver can tell a repetition from news."""
     server = Receiver(codes=(500, 503))
-    webhooks = Webhooks(Webhook(url=server.url, secret=SECRET), pauses_s=(0.01, 0.02, 0.04))
-    webhooks.tell([EVENT, {**EVENT, "kind": "run.failed"}])
+    journal(database, "run.completed", "run.failed")
+    webhooks = sending(database, server.url, pauses_s=(0.01, 0.02, 0.04))
     wait_until(lambda: len(server.taken) == 4, what="two repetitions and two messages")
     webhooks.close()
     server.close()
@@ -113,20 +148,72 @@ def test_what_was_not_taken_is_sent_again_under_the_same_id_and_in_order() -> No
     assert [check_signed(row)["type"] for row in server.taken] == ["run.completed"] * 3 + ["run.failed"]
 
 
-def test_a_receiver_that_is_not_there_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither while the run goes on nor at its end; that nobody heard is logged, without the secret."""
-    server = Receiver()
-    url = server.url
-    server.close()
-    webhooks = Webhooks(Webhook(url=url, secret=SECRET), pauses_s=(0.01,))
+def test_what_one_engine_could_not_tell_the_next_one_tells(
+    receiver: Receiver, database: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A receiver that is not there holds nobody up; what it missed waits for it, and no secret is logged."""
+    gone = Receiver()
+    gone.close()
+    caplog.set_level("INFO")
+    journal(database, *["run.failed"] * 3)
     begin = time.monotonic()
-    webhooks.tell([EVENT] * 1000)
-    told = time.monotonic() - begin
-    webhooks.close(patience_s=0.5)
-    assert told < 1
+    sending(database, gone.url, pauses_s=(60.0,)).close()
     assert time.monotonic() - begin < 5
-    wait_until(lambda: "did not take msg_" in caplog.text, what="the log to tell")
+    waiting = Outbox(database).pending()
+    assert len(waiting) == 3
+    assert waiting[0]["tries"] > 0
+    assert "ConnectError" in waiting[0]["trouble"]
+    assert "did not take msg_" in caplog.text
     assert SECRET not in caplog.text
+    sending(database, receiver.url).close()
+    assert [head["webhook-id"] for head, _ in receiver.taken] == [row["id"] for row in waiting]
+    assert Outbox(database).pending() == []
+
+
+def test_a_message_that_is_never_taken_is_given_up_and_holds_up_no_other(database: Sessions) -> None:
+    """The run's story says so. It lets others pass after a few tries."""
+    codes = (400,) * 6 + (204,) + (400,) * (MOST_TRIES - 6)
+    server = Receiver(codes=codes)
+    journal(database, "run.failed", "run.completed")
+    webhooks = sending(database, server.url, pauses_s=(0.005,))
+    wait_until(lambda: len(outcomes(database)) == 2, what="both to be settled")
+    webhooks.close()
+    server.close()
+    assert outcomes(database) == [
+        ("webhook.taken", "run.completed, at try 1"),
+        ("webhook.given-up", f"run.failed, after {MOST_TRIES} tries: HTTP 400"),
+    ]
+    assert len(server.taken) == MOST_TRIES + 1
+
+
+def test_a_killed_engine_owes_nobody_a_message(tmp_path: Path) -> None:
+    """SIGKILL while the first is being refused: the next engine sends it again, and each is told once at least."""
+    server = Receiver(codes=(503,) * 1000)
+    home = Home(folder=tmp_path)
+    path = home.workflow("steps: {look: {command: 'while [ ! -e {home}/go ]; do sleep 0.1; done', at: lrz}}")
+    environment = {
+        **os.environ, "CONVOY_WEBHOOK": server.url, "CONVOY_WEBHOOK_SECRET": SECRET, "PYTHONDONTWRITEBYTECODE": "",
+    }  # fmt: skip
+    words = [sys.executable, "-m", "orchestrator.faces.cli", "--home", str(tmp_path)]
+    run = subprocess.Popen([*words, "run", str(path), "--no-report"], env=environment, stdout=subprocess.DEVNULL)
+    wait_until(lambda: server.taken, what="the first message", timeout_s=60)
+    run.kill()
+    run.wait()
+    first = server.taken[0][0]["webhook-id"]
+    server.codes.clear()
+    (tmp_path / "go").touch()
+    before = len(server.taken)
+    done = subprocess.run(
+        [*words, "resume", "--no-report"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    server.close()
+    told = [(head["webhook-id"], check_signed((head, body))["type"]) for head, body in server.taken[before:]]
+    assert told[0] == (first, "run.started")
+    assert [kind for _, kind in told] == ["run.started", "run.completed"]
+    with home.open() as workspace:
+        story = operations.show(workspace).events
+    assert [row.subject for row in story if row.kind == "webhook.taken"] == [name for name, _ in told]
 
 
 def test_a_run_tells_of_its_transfers_and_of_its_end(tmp_path: Path, receiver: Receiver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -12,7 +13,7 @@ from metadata.database import open_database
 from metadata.history import History
 from orchestrator.plans import Plan, Prediction
 from orchestrator.report import Picture, render_report
-from orchestrator.reports.efficiency import RunEfficiency, TaskEfficiency
+from orchestrator.reports.efficiency import RunEfficiency, TaskEfficiency, summed_up
 from tests.unit.history import sample_run
 
 NASTY = "<script>alert(\"x\")</script> & 'quotes' {{ 7 * 7 }}"
@@ -209,6 +210,15 @@ def test_what_tasks_used_stands_beside_what_they_asked_for_a_line_for_each_step(
     [told] = re.findall("Asked for and used(.*?)As the sites' accounts", words)
     assert "extract agh 2 40 s  50 % of 4 cores  12 % 6 GiB of 8 GiB  10 % 5m 00s of 10m 00s" in told
     assert "train" not in told
+
+
+def test_tasks_that_shared_jobs_have_a_line_about_these_jobs(engine, page):
+    worker = task_efficiency(0)
+    shared = replace(summed_up("extract", "agh", [worker, worker]), tasks=40, jobs=2)
+    alone = task_efficiency(0, counted=False)
+    found = RunEfficiency(run="r", tasks=(alone,), silent={}, shared=(shared,))
+    words = page(sample_run.camnet_run(engine), efficiency=found).words
+    assert "extract agh 40 in 2 jobs 40 s  25 % of 4 cores" in words
 
 
 def test_of_runs_without_accounts_nothing_is_told(engine, page):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.runners.ssh.framing import kill_command, parse_answer, render_line
+from adapters.runners.ssh.framing import Start, kill_command, parse_answer, render_line
 from metadata.errors import InvalidInputError, SiteError
 
 WORD = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
@@ -36,7 +38,7 @@ def test_a_real_shell_answers_through_the_frame(words, noise):
 @given(noise=st.binary(max_size=50), out=st.binary(max_size=50), err=st.binary(max_size=50))
 def test_everything_before_the_marker_is_noise_and_everything_after_is_kept(noise, out, err):
     framed = parse_answer(noise + b"\nmark-7\n42\n" + out, noise + b"\nmark-7\n" + err, "mark-7")
-    assert (framed.group, framed.stdout, framed.stderr) == (42, out, err)
+    assert (framed.start, framed.stdout, framed.stderr) == (Start(group=42), out, err)
 
 
 @pytest.mark.parametrize("argv", [(), ("a\0b",), ("echo", "x" * 200_000)])
@@ -50,6 +52,30 @@ def test_a_shell_that_ran_nothing_is_quoted():
         parse_answer(b"This account is currently not available.\n", b"", "marker")
 
 
-@given(group=st.integers(min_value=2, max_value=2**22))
-def test_a_group_is_killed_by_its_number(group):
-    assert kill_command(group)[-1] == str(group)
+@pytest.mark.parametrize("name", ["sh", "a b", "x) S 9 9 9", ""])
+def test_a_kept_shells_command_is_known_by_its_group_and_its_start(name):
+    told = f"71 ({name}) S 70 69 68 {' '.join(map(str, range(7, 53)))}"
+    framed = parse_answer(f"\nmark\n{told}\nout".encode(), b"err", "mark")
+    assert (framed.start, framed.stdout, framed.stderr) == (Start(group=69, since=22), b"out", b"err")
+
+
+def test_a_group_is_killed_by_its_number():
+    assert kill_command(Start(group=4711))[-2:] == ("4711", "0")
+
+
+def test_of_a_shared_group_only_those_die_that_started_since():
+    """Three sleepers in one group; the bound is the start of the second."""
+    sleepers = [subprocess.Popen(["sleep", "60"], process_group=0)]
+    group = sleepers[0].pid
+    for _ in range(2):
+        time.sleep(0.05)  # the kernel counts starts in hundredths of a second
+        sleepers.append(subprocess.Popen(["sleep", "60"], process_group=group))
+    since = int(Path(f"/proc/{sleepers[1].pid}/stat").read_text().rpartition(") ")[2].split()[19])
+    try:
+        subprocess.run(kill_command(Start(group=group, since=since)), check=True, timeout=30)
+        assert [sleepers[n].wait(timeout=30) for n in (1, 2)] == [-15, -15]
+        assert sleepers[0].poll() is None
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from metadata.claims import Claims
-from metadata.database import open_database
+from metadata.sessions import open_sessions
 
 
 @contextmanager
 def claiming(folder: Path) -> Iterator[Claims]:
     """The claims of a home in that folder."""
-    database = open_database(f"sqlite:///{folder}/convoy.db")
+    sessions = open_sessions(f"sqlite:///{folder}/convoy.db")
     try:
-        yield Claims(database)
+        yield Claims(sessions)
     finally:
-        database.dispose()
+        sessions.dispose()

@@ -14,7 +14,8 @@ from metadata.records import Measurement
 from staging.links import Cost, LinkHistory
 from staging.locations import DatasetName, is_dataset, parse_dataset
 from staging.ports import Capabilities, Credential, Direction, Endpoint
-from staging.routes import PROBE_BYTES, PROBES, LinkRules, Route, Routes, Way, explained, ways
+from staging.routes import PROBE_BYTES, PROBES, Route, Routes, Way, ways
+from staging.rules import LinkRules
 
 FILE = Endpoint(site="agh", doors={"file": {}})
 SSH = Endpoint(site="lrz", doors={"ssh": {"host": "lrz"}})
@@ -177,6 +178,47 @@ def test_after_three_tries_of_each_the_choice_is_as_good_as_the_best(shape: tupl
     assert chosen.seconds == pytest.approx(TRUE_COSTS[chosen.way.mover].seconds(*shape), rel=0.15)
 
 
+def test_large_files_teach_nothing_of_many_small_ones() -> None:
+    """Each kind is tried by itself."""
+    history = LinkHistory()
+    routes = routes_of(history)
+    for at in range(20):
+        best = routes.ranked("agh", "lrz", size_bytes=64 * MIB, explore=True)[0]
+        history.note(taken(best, 64 * MIB, 1, at=at))
+    assert not routes.ranked("agh", "lrz", size_bytes=64 * MIB, explore=True)[0].trial
+    assert routes.ranked("agh", "lrz", size_bytes=64 * MIB, files=1000, explore=True)[0].trial
+
+
+def test_parallel_streams_are_tried_where_single_ones_are_slow_and_one_was_lucky() -> None:
+    """What the middle of the others reached would forbid it: each took a minute, but one."""
+    movers = {
+        "plain": can("file", "ssh"),
+        "other": can("file", "ssh"),
+        "many": can("file", "ssh", parallel_streams=True),
+    }
+    history = LinkHistory()
+    for mover, seconds in (("plain", 60.0), ("other", 60.0), ("many", 8.0)):
+        history.note(
+            Measurement(
+                source_site="agh", destination_site="lrz", mover=mover, direction="push", size_bytes=32 * MIB,
+                seconds=seconds, measured_at=0.0,
+            )
+        )  # fmt: skip
+    routes = Routes(endpoints={"agh": FILE, "lrz": SSH}, movers=movers, history=history)
+    tried = set()
+    for at in range(9):
+        best = routes.ranked("agh", "lrz", size_bytes=32 * MIB, explore=True)[0]
+        tried.add(best.way.streams)
+        seconds = 8.0 / best.way.streams
+        history.note(
+            Measurement(
+                source_site="agh", destination_site="lrz", mover=best.way.mover, direction="push",
+                streams=best.way.streams, size_bytes=32 * MIB, seconds=seconds, measured_at=1.0 + at,
+            )
+        )  # fmt: skip
+    assert {4, 8} <= tried
+
+
 def test_a_hopeless_way_is_tried_once() -> None:
     """Twice the time of the best is enough to know."""
     history = LinkHistory()
@@ -240,5 +282,7 @@ def test_the_choice_is_explained() -> None:
     routes = routes_of(history)
     for route in routes.ranked("agh", "lrz", size_bytes=10**9):
         history.note(taken(route, 10**9, 1, at=0))
-    assert explained(routes.ranked("agh", "lrz", size_bytes=10**9)).startswith("measured once; by a it would take 25")
-    assert explained(routes_of(LinkHistory()).ranked("agh", "lrz", size_bytes=1)) == "assumed"
+    assert Routes.explained(routes.ranked("agh", "lrz", size_bytes=10**9)).startswith(
+        "measured once; by a it would take 25"
+    )
+    assert Routes.explained(routes_of(LinkHistory()).ranked("agh", "lrz", size_bytes=1)) == "assumed"

@@ -25,9 +25,10 @@ from metadata.policy import ANYWHERE, Policy
 from orchestrator.ports import SiteSettings
 from orchestrator.registry import load
 from staging.locations import Location, partial_path
+from staging.orders import Arrival, Order
 from staging.ports import Capabilities, FileDigest, FileStat, Mover, MoveRequest, MoveResult, Progress
 from staging.routes import Routes, capabilities_of
-from staging.transfers import Arrival, Carrier, Order
+from staging.transfers import Carrier
 from tests.contract.storages.small_disk import small_disk
 from tests.testbed.fixtures import wait_until
 from tests.unit.staging.claiming import claiming

@@ -10,12 +10,13 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from usecases.camnet.annotations import Region
-from usecases.camnet.console import Progress, exit_code_of, integer_from
+from usecases.camnet.console import Progress, integer_from
 from usecases.camnet.demo_data.anatomy import draw_anatomy
 from usecases.camnet.demo_data.painting import paint
 from usecases.camnet.demo_data.pyramid import save_pyramid
-from usecases.camnet.outputs import complete_file, save_text
+from usecases.camnet.outputs import save_text
 from usecases.camnet.slides import PATIENTS_PER_CENTRE
+from usecases.console import complete_file, exit_code_of
 
 MPP_UM = 0.5  # the scale at which the nuclei are drawn
 FIRST_PATIENT = 4

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from usecases.camnet.annotations import Region, load_annotation
-from usecases.camnet.console import exit_code_of, integer_from, number_within, parser_for
+from usecases.camnet.console import integer_from, number_within
 from usecases.camnet.errors import SlideError
 from usecases.camnet.figures import thumbnail_of
 from usecases.camnet.layer1.extraction import LabelOutcome, SamplingPlan, extract, loading_seconds
 from usecases.camnet.layer1.pictures import save_sampling_map
 from usecases.camnet.layer1.sampling import REJECTION_REASONS, LabelMasks, PatchFilter
 from usecases.camnet.masks import save_mask, tissue_mask, tumour_mask
-from usecases.camnet.outputs import complete_file, save_json
+from usecases.camnet.outputs import save_json
 from usecases.camnet.patch_store import PatchOrigin
 from usecases.camnet.slides import Slide, identify
+from usecases.console import complete_file, exit_code_of, parser_for
 
 PATCHES, STATISTICS = "patches.h5", "layer1.json"
 TISSUE_MASK, TUMOUR_MASK, SAMPLING_MAP = "tissue_mask.png", "tumour_mask.png", "sampling.png"
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_for("layer1", "Cuts patches labelled normal or tumor out of one whole-slide image.")
+    parser = parser_for("camnet.layer1", "Cuts patches labelled normal or tumor out of one whole-slide image.")
     parser.add_argument("--slide", type=Path, required=True, help="whole-slide image that OpenSlide reads")
     parser.add_argument(
         "--annotation",

@@ -20,9 +20,9 @@ from usecases.camnet.layer1.sampling import (
     tumour_positions,
     window_in_mask,
 )
-from usecases.camnet.outputs import complete_file
 from usecases.camnet.patch_store import LABELS, PatchOrigin, PatchReader, PatchWriter, find_groups
 from usecases.camnet.slides import Slide
+from usecases.console import complete_file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usecases.camnet.console import exit_code_of, integer_from, number_within, parser_for
+from usecases.camnet.console import integer_from, number_within
 from usecases.camnet.layer2.plan import ACTIVATIONS, COSINE, LOSSES, OPTIMIZERS, SCHEDULES, Experiment, TrainingPlan
+from usecases.console import exit_code_of, parser_for
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_for("layer2", "Trains a network of keras.applications to tell tumour from normal patches.")
+    parser = parser_for("camnet.layer2", "Trains a network of keras.applications to tell tumour from normal patches.")
     parser.add_argument("--patches", type=Path, nargs="+", required=True, help="patch files that layer1 wrote")
     parser.add_argument("--model", default="resnet50", help="a network of keras.applications, in any spelling of case")
     parser.add_argument("--weights", default="none", help="none, imagenet (downloaded), or a file")

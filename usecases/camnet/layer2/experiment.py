@@ -17,8 +17,9 @@ from usecases.camnet.layer2.ranks import Ranks, find_ranks
 from usecases.camnet.layer2.splits import EXPLANATIONS, PatchTable, Split, split
 from usecases.camnet.layer2.training import Trainer, Training
 from usecases.camnet.networks import Network, build, digest, find_model, save_weights
-from usecases.camnet.outputs import complete_file, save_json, save_text
+from usecases.camnet.outputs import save_json, save_text
 from usecases.camnet.patch_store import PatchGroup, PatchReader, find_groups
+from usecases.console import complete_file
 
 WEIGHTS, STATISTICS, HISTORY, CURVES = "weights.weights.h5", "training.json", "training.csv", "training.png"
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "horovod", "h5py", "numpy")

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from usecases.camnet.console import exit_code_of, integer_from, number_within, parser_for
+from usecases.camnet.console import integer_from, number_within
 from usecases.camnet.layer3.request import MappingRequest
+from usecases.console import exit_code_of, parser_for
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_for("layer3", "Maps the probability of tumour over one whole-slide image.")
+    parser = parser_for("camnet.layer3", "Maps the probability of tumour over one whole-slide image.")
     parser.add_argument("--slide", type=Path, required=True, help="whole-slide image that OpenSlide reads")
     parser.add_argument("--weights", type=Path, required=True, help="weights that layer2 wrote")
     parser.add_argument("--training", type=Path, required=True, help="the training.json beside those weights")

@@ -17,8 +17,9 @@ from usecases.camnet.layer3.tiling import Grid, Tiling, interpolate, share_by_ti
 from usecases.camnet.layer3.trained import TrainedNetwork, load_trained
 from usecases.camnet.masks import Mask, tissue_mask, tumour_mask
 from usecases.camnet.networks import build
-from usecases.camnet.outputs import complete_file, save_json
+from usecases.camnet.outputs import save_json
 from usecases.camnet.slides import Slide
+from usecases.console import complete_file
 
 HEATMAP, MAP, OVERLAY, STATISTICS = "heatmap.npz", "heatmap.png", "overlay.png", "heatmap.json"
 

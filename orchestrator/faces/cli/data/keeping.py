@@ -12,7 +12,7 @@ from orchestrator.faces.cli.counting import Counter
 from orchestrator.faces.cli.data.words import FromFile, Names, OnlySite, Yes, confirmed, names_given
 from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.cli.values import parse_seconds
-from orchestrator.faces.cli.verbs import flag, group, verb
+from orchestrator.faces.cli.verbs import flag, group, several, verb
 from orchestrator.faces.exit_codes import FAILED
 
 
@@ -69,7 +69,7 @@ def add_rule(
     copies: Annotated[int | None, typer.Option("--copies", min=1, help="At so many sites at least.")] = None,
     at: Annotated[
         list[str] | None,
-        typer.Option("--at", metavar="PLACE", help="One copy at a site of this name or label; may come several times."),
+        several("--at", metavar="PLACE", about="One copy at a site of this name or label"),
     ] = None,
     keep: Annotated[
         str | None, typer.Option("--keep", metavar="TIME", help="Copies unused for longer may go: 30d.")

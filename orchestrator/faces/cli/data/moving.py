@@ -26,7 +26,7 @@ from orchestrator.faces.cli.data.words import (
 )
 from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.cli.values import parse_attributes
-from orchestrator.faces.cli.verbs import flag, verb
+from orchestrator.faces.cli.verbs import flag, several, verb
 from orchestrator.faces.exit_codes import FAILED, outcome_of
 from orchestrator.settings import HERE
 
@@ -102,9 +102,7 @@ def put(
     ],
     site: Annotated[
         list[str],
-        typer.Option(
-            "--site", metavar="SITE", help="Where to; may come several times.", autocompletion=completions.sites
-        ),
+        several("--site", metavar="SITE", about="Where to", autocompletion=completions.sites),
     ],
     attribute: Attributes = None,
     only_at: Only = None,

@@ -13,7 +13,7 @@ from metadata.errors import InvalidInputError
 from metadata.policy import Policy
 from orchestrator.faces.cli import completions
 from orchestrator.faces.cli.terminal import Terminal
-from orchestrator.faces.cli.verbs import flag
+from orchestrator.faces.cli.verbs import flag, several
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,11 +46,11 @@ Attributes = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only-at", metavar="SITE", help="The data may lie at this site only; may come several times."),
+    several("--only-at", metavar="SITE", about="The data may lie at this site only", autocompletion=completions.sites),
 ]
 Release = Annotated[
     list[str] | None,
-    typer.Option("--release", metavar="OUTPUT", help="What may leave when made of data kept by --only-at."),
+    several("--release", metavar="OUTPUT", about="What may leave when made of data kept by --only-at"),
 ]
 
 

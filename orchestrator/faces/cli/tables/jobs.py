@@ -74,9 +74,15 @@ def efficiency_view(efficiency: RunEfficiency) -> RenderableType:
         times = _time(row.queue_wait_s), _time(row.elapsed_s), _share(row.time_efficiency)
         memory = _of(row.memory_used, None), _share(row.memory_efficiency)
         table.add_row(name, Text(row.label), row.site, *times, _share(row.cpu_efficiency), *memory)
+    for shared in efficiency.shared:
+        times = _time(shared.queue_wait_s), _time(shared.elapsed_s), _share(shared.time_efficiency)
+        memory = _of(shared.memory_used, None), _share(shared.memory_efficiency)
+        told = f"{shared.tasks} tasks in {shared.jobs} job{'s' * (shared.jobs != 1)}"
+        name, label = Text(shared.step, style="bold"), Text(told)
+        table.add_row(name, label, shared.site, *times, _share(shared.cpu_efficiency), *memory)
     silent = [Text(f"{site} did not tell: {reason}", style="yellow") for site, reason in efficiency.silent.items()]
     if not silent and not all(row.counted for row in efficiency.tasks):
-        told = "Where only times stand, the site keeps no accounts of what jobs use, or tasks shared a job (bundle)."
+        told = "Where only times stand, the site keeps no accounts of what jobs use, or tasks shared jobs (bundle)."
         silent = [Text(told, style="dim")]
     return Group(table, *silent)
 

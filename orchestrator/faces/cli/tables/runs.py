@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from metadata.history import Counts, RunRecord, RunSummary, StepRecord, TaskRecord, TransferRecord
+from metadata.history import RunRecord, RunSummary, StepRecord, TaskRecord, TransferRecord
+from metadata.progress import Counts
 from orchestrator.faces.cli.tables.style import NOTHING, facts, moment, sheet, span, state_text, titled
 from orchestrator.faces.states import count_of, step_state
 from orchestrator.quantities import shown_rate, shown_size

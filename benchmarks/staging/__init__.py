@@ -1,0 +1,1 @@
+"""What it takes to bring data to a site, verified: Convoy beside the tools that people use for it, in one run."""

@@ -1,0 +1,240 @@
+"""The database in plain SQL, for whatever a run needs of it.
+
+SQLAlchemy, which the catalogue and the history are written in, takes longer to load than a small run to carry out.
+Hence the journal, the lease, the progress and the past of runs do without it where the database is a file of SQLite.
+Any other database is reached through SQLAlchemy, by the same statements: SQLite and PostgreSQL understand them both,
+and values are named in them as `:name`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from metadata.errors import SiteUnavailableError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+HEAD = "0006"
+"""The newest migration. A test holds this against the migrations themselves."""
+
+FRESH_SCRIPT = Path(__file__).with_name("fresh.sql")
+"""What makes a new file of SQLite. A test holds it against `metadata.tables`, and says how to write it anew."""
+
+_BUSY_TIMEOUT_MS = 30_000
+Row = dict[str, Any]
+
+
+class Session(Protocol):
+    """One transaction."""
+
+    def rows(self, question: str, **values: Any) -> list[Row]:
+        """The answer, column by name."""
+
+    def change(self, statement: str, **values: Any) -> int:
+        """Carries the statement out. Returns how many rows it changed."""
+
+    def change_each(self, statement: str, rows: Sequence[Row]) -> None:
+        """Carries the statement out once for the values of each row."""
+
+
+class Sessions(Protocol):
+    """A database whose tables are up to date. Safe to use from any thread.
+
+    A transaction raises SiteUnavailableError when the database does not answer; trying again may help.
+    """
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A transaction that sees one consistent moment."""
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A transaction that is kept whole at the end of the block, and not at all after an error in it."""
+
+    def dispose(self) -> None:
+        """Closes whatever is open."""
+
+
+def open_sessions(url: str) -> Sessions:
+    """The database, which is made or brought up to date first.
+
+    Raises InvalidInputError (the URL), AdapterUnavailableError (no driver), SiteUnavailableError (no answer) or
+    ConflictError (the database was made by a newer Convoy).
+    """
+    path = url.removeprefix("sqlite:///")
+    if path in (url, "", ":memory:") or "?" in path:
+        return AlchemySessions(_engine(url))
+    sessions = SqliteSessions(prepared_file(path), url=url)
+    if not sessions.up_to_date():
+        sessions.dispose()
+        _engine(url).dispose()
+    return sessions
+
+
+def _engine(url: str) -> Engine:
+    from metadata.database import open_database  # noqa: PLC0415 - see the head of this module
+
+    return open_database(url)
+
+
+def prepared_file(path: str) -> Path:
+    """Where a file of SQLite lies; its folder is there."""
+    file = Path(path).expanduser().absolute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def document(stored: Any) -> Any:
+    """What a column of documents holds, of which SQLite gives the text."""
+    return json.loads(stored) if isinstance(stored, str) else stored
+
+
+def tune_sqlite(connection: sqlite3.Connection) -> None:
+    """WAL lets people read while the engine writes; NORMAL keeps every commit through a killed process."""
+    # The driver's own transactions begin too late to keep a read and a write together.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+class SqliteSessions:
+    """A file of SQLite."""
+
+    def __init__(self, path: Path, *, url: str) -> None:
+        self._path = path
+        self._url = url
+        self._idle: list[sqlite3.Connection] = []
+
+    def up_to_date(self) -> bool:
+        """True when the tables are as they should be; a fresh file gets them at once."""
+        with self.reading() as session:
+            known = _tables(session)
+            if known & {"alembic_version", "runs"}:
+                return [row["version_num"] for row in session.rows("SELECT version_num FROM alembic_version")] == [HEAD]
+        with self.writing() as session:
+            if "runs" not in _tables(session):  # another process may have been quicker
+                for statement in FRESH_SCRIPT.read_text(encoding="utf-8").split(";\n"):
+                    session.change(statement)
+        return True
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A transaction that sees one consistent moment."""
+        return self._transaction("BEGIN")
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A transaction that holds the lock for writing from its beginning: a later upgrade could fail as busy."""
+        return self._transaction("BEGIN IMMEDIATE")
+
+    def dispose(self) -> None:
+        """Closes the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Session]:
+        try:
+            connection = self._free() or self._connected()
+            try:
+                connection.execute(begin)
+                yield _SqliteSession(connection)
+                connection.execute("COMMIT")
+            finally:
+                connection.rollback()  # nothing is left to take back after a commit
+                self._idle.append(connection)
+        except sqlite3.OperationalError as error:
+            raise _silent(self._url, error) from error
+
+    def _free(self) -> sqlite3.Connection | None:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, check_same_thread=False)
+        try:
+            tune_sqlite(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+
+class _SqliteSession:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, question: str, **values: Any) -> list[Row]:
+        cursor = self._connection.execute(question, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def change(self, statement: str, **values: Any) -> int:
+        return self._connection.execute(statement, _stored(values)).rowcount
+
+    def change_each(self, statement: str, rows: Sequence[Row]) -> None:
+        self._connection.executemany(statement, map(_stored, rows))
+
+
+class AlchemySessions:
+    """Any database that SQLAlchemy reaches."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._reader = engine
+        self._writer = engine.execution_options(writing=True)
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A transaction that sees what others have committed."""
+        return self._transaction(self._reader)
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A transaction that is kept whole at the end of the block."""
+        return self._transaction(self._writer)
+
+    def dispose(self) -> None:
+        """Closes the pool."""
+        self._reader.dispose()
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Session]:
+        from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - see the head of this module
+
+        try:
+            with engine.begin() as connection:
+                yield _AlchemySession(connection)
+        except OperationalError as error:
+            raise _silent(engine.url.render_as_string(hide_password=True), error.orig) from error
+
+
+class _AlchemySession:
+    def __init__(self, connection: Connection) -> None:
+        from sqlalchemy import text  # noqa: PLC0415 - see the head of this module
+
+        self._connection, self._text = connection, text
+
+    def rows(self, question: str, **values: Any) -> list[Row]:
+        return [dict(row) for row in self._connection.execute(self._text(question), values).mappings()]
+
+    def change(self, statement: str, **values: Any) -> int:
+        return self._connection.execute(self._text(statement), _stored(values)).rowcount
+
+    def change_each(self, statement: str, rows: Sequence[Row]) -> None:
+        self._connection.execute(self._text(statement), [_stored(row) for row in rows])
+
+
+def _tables(session: Session) -> set[str]:
+    return {row["name"] for row in session.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _stored(row: Row) -> Row:
+    """Documents are kept as JSON."""
+    return {name: json.dumps(value) if isinstance(value, (dict, list)) else value for name, value in row.items()}
+
+
+def _silent(shown: str, error: object) -> SiteUnavailableError:
+    return SiteUnavailableError(
+        f"the database {shown} does not answer: {error}. Check that it runs, and that you may write there"
+    )

@@ -1,0 +1,86 @@
+"""What is to be brought where, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from metadata.errors import MiddlewareError
+from metadata.policy import Policy
+from metadata.records import Measurement
+from staging.locations import Location, partial_path
+from staging.ports import FileDigest, FileStat
+from staging.routes import Way
+
+_INSTANT_S = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """Some content that shall be brought to a site."""
+
+    name: str
+    """For people."""
+    content: FileDigest
+    source: Location
+    destination: Location
+    policy: Policy
+
+    def __hash__(self) -> int:
+        return hash(self.destination.path)  # of all fields it would be most of the work with many small files
+
+    @cached_property
+    def partial_path(self) -> str:
+        """Where the content is gathered."""
+        return partial_path(self.destination.path, self.content.sha256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """Content that lies where it was ordered, verified."""
+
+    bytes_moved: int
+    """Bytes that travelled: none when the content was there already, fewer than its size after a resume."""
+    facts: FileStat
+    """The file's, at its destination."""
+
+
+Outcome = Arrival | MiddlewareError
+"""What became of an order. After a TransientError what arrived is kept for a resume; after others nothing is left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trip:
+    """What one call of a mover told about a way."""
+
+    way: Way
+    files: int
+    bytes_moved: int
+    seconds: float
+    """Until all was verified and had its final name."""
+    hole_bytes: int = 0
+    """Bytes that were not sent because they are nothing."""
+
+    @property
+    def telling(self) -> bool:
+        """Whether it says something of the link: holes cost time, but go no way."""
+        return self.bytes_moved > 0 and not self.hole_bytes
+
+    def measurement(self, source: str, destination: str, *, measured_at: float) -> Measurement:
+        """What the link between two sites is known by; the time is in seconds since the epoch."""
+        return Measurement(
+            source_site=source, destination_site=destination, mover=self.way.mover,
+            direction=str(self.way.direction), streams=self.way.streams, files=self.files,
+            size_bytes=self.bytes_moved, seconds=max(self.seconds, _INSTANT_S), measured_at=measured_at,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What became of a batch."""
+
+    outcomes: tuple[Outcome, ...]
+    """In the order of the orders."""
+    trips: tuple[Trip, ...] = ()
+    broken: tuple[Way, ...] = ()
+    """Ways that could not, or broke off, and brought nothing."""
