@@ -31,7 +31,9 @@ def add(connection: Connection, dataset_id: int, files: Iterable[NewFile], *, da
     Raises InvalidInputError for a path or hash that cannot be, ConflictError for a path that has other content.
     """
     added, now = list(files), time.time()
-    insert_missing(connection, FILES, [_row(file, dataset_id=dataset_id, created_at=now) for file in added])
+    rows = [_row(file, dataset_id=dataset_id, created_at=now) for file in added]
+    if insert_missing(connection, FILES, rows) == len(rows):
+        return
     for chunk in chunks(added):
         _settle(connection, dataset_id, chunk, dataset=dataset)
 

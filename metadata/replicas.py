@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from metadata.records import ReplicaRecord
 from metadata.statements import chunks, upsert
 from metadata.tables import REPLICAS
 
-_COLUMNS = [REPLICAS.c[field.name] for field in dataclasses.fields(ReplicaRecord)]
+_NAMES = [field.name for field in dataclasses.fields(ReplicaRecord)]
+_COLUMNS = [REPLICAS.c[name] for name in _NAMES]
 
 
 def add(connection: Connection, records: Iterable[ReplicaRecord]) -> None:
@@ -25,8 +27,8 @@ def of(connection: Connection, sha256s: Iterable[str]) -> dict[str, list[Replica
     """Every known copy of each content, sorted by site and path; an empty list where there is none."""
     found: dict[str, list[ReplicaRecord]] = {sha256: [] for sha256 in sha256s}
     for chunk in chunks(found):
-        for row in connection.execute(select(*_COLUMNS).where(REPLICAS.c.sha256.in_(chunk))).mappings():
-            found[row["sha256"]].append(ReplicaRecord(**row))
+        for row in connection.execute(select(*_COLUMNS).where(REPLICAS.c.sha256.in_(chunk))):
+            found[row.sha256].append(_record(row))
     for records in found.values():
         records.sort(key=lambda record: (record.site, record.path))
     return found
@@ -51,5 +53,9 @@ def at(connection: Connection, *, site: str, paths: Iterable[str]) -> dict[str, 
     found: dict[str, ReplicaRecord] = {}
     for chunk in chunks(paths):
         statement = select(*_COLUMNS).where(REPLICAS.c.site == site, REPLICAS.c.path.in_(chunk))
-        found |= {row["path"]: ReplicaRecord(**row) for row in connection.execute(statement).mappings()}
+        found |= {row.path: _record(row) for row in connection.execute(statement)}
     return found
+
+
+def _record(row: Row[Any]) -> ReplicaRecord:
+    return ReplicaRecord(**dict(zip(_NAMES, row, strict=True)))

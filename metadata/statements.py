@@ -17,10 +17,14 @@ _CHUNK = 900
 _T = TypeVar("_T")
 
 
-def insert_missing(connection: Connection, into: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Inserts all rows, in one batch, but those that a unique constraint says are there already."""
-    if rows:
-        connection.execute(_insert(connection, into).on_conflict_do_nothing(), rows)
+def insert_missing(connection: Connection, into: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Inserts all rows, in one batch, but those that a unique constraint says are there already.
+
+    Returns how many were inserted; -1 where the database does not tell.
+    """
+    if not rows:
+        return 0
+    return _carry_out(connection, _insert(connection, into).on_conflict_do_nothing(), into, rows)
 
 
 def upsert(connection: Connection, into: Table, rows: Sequence[dict[str, Any]], *, key: Sequence[str]) -> None:
@@ -29,7 +33,7 @@ def upsert(connection: Connection, into: Table, rows: Sequence[dict[str, Any]], 
         return
     statement = _insert(connection, into)
     changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
+    _carry_out(connection, statement.on_conflict_do_update(index_elements=key, set_=changed), into, rows)
 
 
 def chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
@@ -37,6 +41,31 @@ def chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
     remaining = iter(values)
     while chunk := list(islice(remaining, _CHUNK)):
         yield chunk
+
+
+def _carry_out(
+    connection: Connection, statement: sqlite.Insert | postgresql.Insert, into: Table, rows: Sequence[dict[str, Any]]
+) -> int:
+    """How many rows were inserted or changed; -1 where the database does not tell.
+
+    SQLite's driver is given the values as they are: with thousands of rows SQLAlchemy's own way to it takes longer
+    than the database does.
+    """
+    dialect = connection.dialect
+    if dialect.name != "sqlite":
+        return connection.execute(statement, rows).rowcount
+    compiled = statement.compile(dialect=dialect, column_keys=list(rows[0]))
+    names = compiled.positiontup or []
+    changes = {
+        name: change for name in names if (change := into.c[name].type.dialect_impl(dialect).bind_processor(dialect))
+    }
+    values = [tuple(row[name] for name in names) for row in rows]
+    if changes:
+        values = [
+            tuple(changes[name](value) if name in changes else value for name, value in zip(names, row, strict=True))
+            for row in values
+        ]
+    return connection.exec_driver_sql(str(compiled), values).rowcount
 
 
 def _insert(connection: Connection, into: Table) -> sqlite.Insert | postgresql.Insert:

@@ -232,6 +232,8 @@ class MoveRequest:
     credential: Credential = Credential.NONE
     streams: int = 1
     limit_bytes_per_s: float | None = None
+    fresh: bool = False
+    """Nothing lies at any of the partial paths, as was seen a moment ago; their folders may be missing."""
 
     @property
     def size_bytes(self) -> int:
@@ -249,6 +251,8 @@ class MoveResult:
     """Of these holes; the time that was taken tells nothing of a link then."""
     digests: Mapping[str, FileDigest] = field(default_factory=dict)
     """By partial path, as it lies at the destination now; a file that the mover did not hash is absent."""
+    facts: Mapping[str, FileStat] = field(default_factory=dict)
+    """The same for what the destination's file system says of the files that the mover closed; they may be none."""
 
 
 class Mover(Protocol):
@@ -267,6 +271,17 @@ class Mover(Protocol):
 
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
         """All bytes of every source lie at its partial path."""
+
+
+@runtime_checkable
+class SupportsReaching(Protocol):
+    """A mover that can do some of its work before it knows what to move."""
+
+    def reach(self, endpoint: Endpoint) -> None:
+        """What a first transfer to or from the endpoint would have to wait for is there, as an open login.
+
+        Raises what `Mover.move` does; nothing is lost then.
+        """
 
 
 @runtime_checkable

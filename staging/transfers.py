@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from metadata.claims import Claim, Claims, place_of
 from metadata.errors import (
@@ -128,12 +129,12 @@ class _Load:
     def carry(self) -> None:
         """Every order has its outcome. What another process brings just now is waited for."""
         self._refuse_forbidden()
-        left = self.pending
+        left = {order: _place(order) for order in self.pending}
         while left:
-            with self.claims.held({_place(order) for order in left}) as self.claim:
-                self.orders = [order for order in left if _place(order) in self.claim.places]
+            with self.claims.held(set(left.values())) as self.claim:
+                self.orders = [order for order, place in left.items() if place in self.claim.places]
                 self._carry_claimed()
-            left = [order for order in left if _place(order) not in self.claim.places]
+            left = {order: place for order, place in left.items() if place not in self.claim.places}
             if left:
                 try:
                     self.progress(self._settled_bytes())
@@ -147,6 +148,7 @@ class _Load:
         claimed = self.pending
         try:
             self._skip_present()
+            self._use_partials()
             self._bring()
         except TransientError as error:
             self._fail(self.pending, error)
@@ -167,7 +169,10 @@ class _Load:
         """Takes what lies under its final name already, as when an earlier try got that far."""
         if not self.pending:
             return
-        finals = self.destination.stats([order.destination.path for order in self.pending])
+        # One question for all: at a site with a long way each would be a journey.
+        partials = [order.partial_path for order in self.pending]
+        finals = self.destination.stats([*(order.destination.path for order in self.pending), *partials])
+        self.present = {path: finals[path] for path in partials if path in finals}
         alike = [
             order.destination.path
             for order in self.pending
@@ -181,9 +186,6 @@ class _Load:
                 self.outcomes[order] = Arrival(bytes_moved=0, facts=finals[path])
 
     def _bring(self) -> None:
-        if not self.pending:
-            return
-        self._use_partials()
         if self.pending and self.source is self.destination:
             self._check_sources()
             self._check_room()
@@ -193,9 +195,13 @@ class _Load:
             self._check_room()
             self._move_by_best()
 
+    def _look_again(self) -> None:
+        """After a move broke off, there may be other partial files."""
+        self.present = self.destination.stats([order.partial_path for order in self.pending]) if self.pending else {}
+        self._use_partials()
+
     def _use_partials(self) -> None:
         """Partial files that are whole get their names; wrong ones of full length go, others wait to be resumed."""
-        self.present = self.destination.stats([order.partial_path for order in self.pending])
         whole = [
             order
             for order in self.pending
@@ -252,10 +258,10 @@ class _Load:
                 self._check_sources()
                 if len(self.pending) == before:
                     raise
-                self._use_partials()
+                self._look_again()
                 trouble = error
             except (NoSpaceError, IntegrityError):
-                self._use_partials()
+                self._look_again()
                 raise
             except TransientError as error:
                 self.broken[way] = None
@@ -266,7 +272,7 @@ class _Load:
                 trouble = error
                 # A tool that stumbles over a source that changed says so in words of its own.
                 self._check_sources()
-                self._use_partials()
+                self._look_again()
         if self.pending and trouble:
             raise trouble
 
@@ -326,12 +332,13 @@ class _Load:
             credential=way.credential,
             streams=way.streams,
             limit_bytes_per_s=self.limit_bytes_per_s,
+            fresh=not any(order.partial_path in self.present for order in orders),
         )
         result = mover.move(request, progress=lambda done: self._tell(settled + done))
         moved = {order: self._missing_bytes(order) for order in orders}
         if len(orders) == 1:
             moved[orders[0]] = result.bytes_moved
-        wrong = self._accept(orders, result.digests, moved)
+        wrong = self._accept(orders, result.digests, moved, seen=result.facts)
         seconds = time.monotonic() - begin
         self.trips.append(
             Trip(
@@ -361,16 +368,31 @@ class _Load:
     # -- after -------------------------------------------------------------------------------------------------
 
     def _accept(
-        self, orders: Sequence[Order], known: Mapping[str, FileDigest], moved: Mapping[Order, int]
+        self,
+        orders: Sequence[Order],
+        known: Mapping[str, FileDigest],
+        moved: Mapping[Order, int],
+        *,
+        seen: Mapping[str, FileStat] = MappingProxyType({}),
     ) -> list[Order]:
-        """Whatever is right at its partial path gets its final name; returns the others."""
+        """Whatever is right at its partial path gets its final name; returns the others.
+
+        known, seen: What a mover told of partial files; whatever it did not is asked for.
+        """
         unknown = [path for order in orders if (path := order.partial_path) not in known]
         digests = {**known, **(self.destination.digests(unknown) if unknown else {})}
         right = [order for order in orders if digests.get(order.partial_path) == order.content]
         if right:
             self._check_claim()
             self.destination.rename_all([(order.partial_path, order.destination.path) for order in right])
-            finals = self.destination.stats([order.destination.path for order in right])
+            # A new name changes neither time nor inode of a file.
+            told = {
+                order.destination.path: facts
+                for order in right
+                if (facts := seen.get(order.partial_path)) and facts.size_bytes == order.content.size_bytes
+            }
+            untold = [order.destination.path for order in right if order.destination.path not in told]
+            finals = {**told, **(self.destination.stats(untold) if untold else {})}
             for order in right:
                 if facts := finals.get(order.destination.path):
                     self.outcomes[order] = Arrival(bytes_moved=moved[order], facts=facts)
@@ -402,6 +424,7 @@ class _Load:
             self.orders = half
             self.divisions_left -= 1
             try:
+                self._look_again()
                 self._bring()
             except TransientError as trouble:
                 self._fail(self.pending, trouble)

@@ -21,7 +21,18 @@ from adapters.movers._ssh.partials import prepare
 from adapters.movers._ssh.sides import Side, sides_of
 from adapters.movers._ssh.streams import Ending, Half, Stream, streaming, streaming_between
 from metadata.errors import MiddlewareError, StagingError, TransferInterruptedError
-from staging.ports import Capabilities, Credential, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
+from staging.ports import (
+    Capabilities,
+    Credential,
+    Direction,
+    Endpoint,
+    FileDigest,
+    FileStat,
+    MoveFile,
+    MoveRequest,
+    MoveResult,
+    Progress,
+)
 
 _AGENT = Path(agent.__file__).read_bytes()
 _PROBE = """\
@@ -85,7 +96,8 @@ class TarMover:
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
         """All bytes of every source lie at its partial path."""
         source, destination = sides_of(request)
-        present = prepare(destination, request.files)
+        # The unpacker makes the folders that it needs.
+        present = {} if request.fresh and self._has_python(destination) else prepare(destination, request.files)
         plan = self._plan(request, source, destination, present)
         tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
         tally.begin()
@@ -94,7 +106,12 @@ class TarMover:
                 tally.read(stream)
                 _check(plan, *stream.endings())
         tally.finish()
-        return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests)
+        return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts)
+
+    def reach(self, endpoint: Endpoint) -> None:
+        """A login that all movers over SSH share is open, and it is known whether the site has Python."""
+        if "ssh" in endpoint.doors and not endpoint.local:
+            self._has_python(Side(site=endpoint.site, door=endpoint.doors["ssh"]))
 
     def _plan(self, request: MoveRequest, source: Side, destination: Side, present: Mapping[str, int]) -> _Plan:
         packs, unpacks = self._has_python(source), self._has_python(destination)
@@ -182,6 +199,7 @@ class _Tally:
     plan: _Plan
     growth: Growth
     digests: dict[str, FileDigest] = field(default_factory=dict)
+    facts: dict[str, FileStat] = field(default_factory=dict)
     moved: int = 0
     holes: int = 0
     """What did not travel, being nothing."""
@@ -211,11 +229,13 @@ class _Tally:
         _, kind, number, size, *more = line.decode().split()
         self._count(kind, int(number), int(size), *more)
 
-    def _count(self, kind: str, number: int, size: int, holes: str = "0", sha256: str = "") -> None:
+    def _count(self, kind: str, number: int, size: int, holes: str = "0", sha256: str = "", *facts: str) -> None:
         arrived = size - self.plan.offsets[number]
         if kind == "whole":
             path = self.plan.files[number].partial_path
             self.digests[path] = FileDigest(size_bytes=size, sha256=sha256)
+            found, modified_ns, inode = map(int, facts)
+            self.facts[path] = FileStat(size_bytes=found, modified_ns=modified_ns, inode=inode)
             self._add(arrived)
             self.moved -= int(holes)
             self.holes += int(holes)

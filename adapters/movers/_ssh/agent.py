@@ -266,9 +266,10 @@ class Reporter:
         if time.monotonic() - self.told > REPORT_S:
             self.say(b"at", number, b"%d" % size)
 
-    def whole(self, number: bytes, size: int, holes: int, digest: str) -> None:
+    def whole(self, number: bytes, size: int, holes: int, digest: str, facts: os.stat_result) -> None:
         """A file lies there; so much of it did not travel, being holes."""
-        self.say(b"whole", number, b"%d" % size, b"%d" % holes, digest.encode())
+        seen = b"%d %d %d" % (facts.st_size, facts.st_mtime_ns, facts.st_ino)
+        self.say(b"whole", number, b"%d" % size, b"%d" % holes, digest.encode(), seen)
 
 
 class Hasher:
@@ -349,7 +350,7 @@ class Unpacker:
         """`size` more bytes lie in the file, after its first `offset` bytes; what is no hole is in the stream."""
         digest = hashlib.sha256()
         flags = os.O_RDWR | os.O_CREAT | (0 if offset else os.O_TRUNC)
-        file = os.open(path, flags, 0o666)
+        file = opened(path, flags)
         try:
             if offset:
                 begin(file, digest, offset)
@@ -363,7 +364,9 @@ class Unpacker:
         finally:
             os.close(file)
         holes = size - sum(length for _, length in extents)
-        self.reporter.whole(number, offset + size, holes, digest.hexdigest())
+        # Some file systems set the time when a file is closed.
+        facts = os.stat(path)  # noqa: PTH116 - of bytes
+        self.reporter.whole(number, offset + size, holes, digest.hexdigest(), facts)
 
     def stream(
         self, number: bytes, file: int, digest: "Any", offset: int, size: int, extents: "list[tuple[int, int]]"
@@ -404,6 +407,15 @@ class Unpacker:
             at += got
             self.pace.count(got)
             self.reporter.large(number, at)
+
+
+def opened(path: bytes, flags: int) -> int:
+    """A file to write; its folder is made where it is missing."""
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - of bytes
+        return os.open(path, flags, 0o666)
 
 
 def begin(file: int, digest: "Any", size: int) -> None:

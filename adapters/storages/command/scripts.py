@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 STATS = r"""
-xargs -0 -r stat -L --printf '%s %b %B %.9Y %i %n\0' -- | base64
+{ xargs -0 -r stat -L --printf '%s %b %B %.9Y %i %n\0' -- 2>&1 >&3 | grep -aEv 'No such file|Not a directory' >&2
+} 3>&1 | base64
 """
 
 # Old builds of sha256sum take five times as long as OpenSSL, which for many small files would be started too often.

@@ -91,6 +91,7 @@ def test_an_archive_of_tar_is_unpacked_and_hashed(tmp_path: Path) -> None:
     said = [line.split() for line in unpacked.stdout.splitlines() if b" whole " in line]
     for number, content in enumerate(contents.values()):
         assert (tmp_path / f"{number}.part").read_bytes() == content
+        facts = (tmp_path / f"{number}.part").stat()
         told = [
             b"MARK",
             b"whole",
@@ -98,8 +99,18 @@ def test_an_archive_of_tar_is_unpacked_and_hashed(tmp_path: Path) -> None:
             b"%d" % len(content),
             b"0",
             hashlib.sha256(content).hexdigest().encode(),
+            *(b"%d" % fact for fact in (facts.st_size, facts.st_mtime_ns, facts.st_ino)),
         ]
         assert told in said
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    """Nobody looks for them first where nothing is to be gone on with."""
+    (tmp_path / "source").write_bytes(b"content")
+    packed = run("pack", stdin=rows((b"0", tmp_path / "source", 0))).stdout
+    unpacked = run("unpack", "MARK", stdin=rows((b"0", tmp_path / "new" / "folder" / "part", 0)) + packed)
+    assert unpacked.returncode == 0, unpacked.stderr
+    assert (tmp_path / "new" / "folder" / "part").read_bytes() == b"content"
 
 
 def test_a_stream_that_ends_too_soon_is_no_success(tmp_path: Path) -> None:
