@@ -52,10 +52,10 @@ def _carry_out(
     than the database does.
     """
     dialect = connection.dialect
-    if dialect.name != "sqlite":
-        return connection.execute(statement, rows).rowcount
     compiled = statement.compile(dialect=dialect, column_keys=list(rows[0]))
     names = compiled.positiontup or []
+    if dialect.name != "sqlite" or rows[0].keys() != set(names):  # what has a default is left to SQLAlchemy
+        return connection.execute(statement, rows).rowcount
     changes = {
         name: change for name in names if (change := into.c[name].type.dialect_impl(dialect).bind_processor(dialect))
     }
