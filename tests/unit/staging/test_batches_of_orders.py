@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -26,7 +26,7 @@ from orchestrator.ports import SiteSettings
 from orchestrator.registry import load
 from staging.locations import Location, partial_path, store_path
 from staging.orders import Arrival, Delivery, Order
-from staging.ports import Capabilities, FileDigest, Mover, MoveRequest, MoveResult, Progress
+from staging.ports import Capabilities, FileDigest, FileStat, Mover, MoveRequest, MoveResult, Progress, Storage
 from staging.routes import Routes, capabilities_of
 from staging.transfers import Carrier
 from tests.contract.storages.small_disk import small_disk
@@ -282,3 +282,65 @@ def test_partial_files_lie_in_one_place_of_a_store_and_beside_other_files(scene:
     assert beside.parent == Path("/home/me")
     assert len(beside.name) < 40
     assert partial_path(long, sha256) != partial_path(long, "0" * 64) != partial_path("/home/me/b", "0" * 64)
+
+
+@dataclass(kw_only=True)
+class TellingMover:
+    """The posix mover, which says what the destination's file system knows of the files, or some other size."""
+
+    size_bytes: int | None = None
+    requests: list[MoveRequest] = field(default_factory=list)
+    capabilities: Capabilities = PosixMover.capabilities
+
+    def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
+        """Copies, looks and tells."""
+        self.requests.append(request)
+        result = PosixMover().move(request, progress=progress)
+        storage = PosixStorage(SiteSettings(name="lrz", workdir=PurePosixPath("/")))
+        facts = storage.stats([file.partial_path for file in request.files])
+        if self.size_bytes is not None:
+            facts = {path: replace(row, size_bytes=self.size_bytes) for path, row in facts.items()}
+        return replace(result, facts=facts)
+
+
+def test_what_a_mover_saw_of_its_files_is_not_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look at the destination before, and none after: each is a journey."""
+    scene = Scene(folder=tmp_path, movers={"posix": TellingMover()})
+    orders = scene.files(5)
+    asked: list[int] = []
+    looked = PosixStorage.stats
+
+    def stats(storage: Storage, paths: Sequence[str]) -> Mapping[str, FileStat]:
+        if storage.endpoint.site == "lrz":
+            asked.append(len(paths))
+        return looked(storage, paths)
+
+    monkeypatch.setattr(PosixStorage, "stats", stats)
+    delivery = scene.carry(orders)
+    assert asked[0] == 2 * len(orders)
+    assert len([number for number in asked if number > 1]) == 2  # the other is TellingMover's own
+    for order, outcome in zip(orders, delivery.outcomes, strict=True):
+        assert isinstance(outcome, Arrival)
+        found = Path(order.destination.path).stat()
+        assert (outcome.facts.modified_ns, outcome.facts.inode) == (found.st_mtime_ns, found.st_ino)
+
+
+def test_a_mover_that_saw_another_size_is_not_believed(tmp_path: Path) -> None:
+    """Its facts are of some other file, or of another moment."""
+    scene = Scene(folder=tmp_path, movers={"posix": TellingMover(size_bytes=1 << 40)})
+    for outcome in scene.carry(scene.files(3)).outcomes:
+        assert isinstance(outcome, Arrival)
+        assert outcome.facts.size_bytes < 1 << 40
+
+
+def test_a_mover_hears_whether_anything_lies_there_to_go_on_with(tmp_path: Path) -> None:
+    """It need not look for itself where nothing does."""
+    mover = TellingMover()
+    scene = Scene(folder=tmp_path, movers={"posix": mover})
+    orders = [scene.file("one", b"one" * 1000), scene.file("two", b"two" * 1000)]
+    scene.carry(orders[:1])
+    partial = Path(orders[1].partial_path)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_bytes(b"two")
+    scene.carry(orders[1:])
+    assert [request.fresh for request in mover.requests] == [True, False]
