@@ -216,10 +216,18 @@ class ReplicaTests:
         assert catalogue.replica_at("lrz", "/b") is None
 
     def test_a_removed_replica_is_forgotten(self, catalogue: Catalogue):
-        catalogue.add_replicas([replica("agh", "/a"), replica("lrz", "/a")])
-        assert catalogue.remove_replica("agh", "/a")
-        assert not catalogue.remove_replica("agh", "/a")
-        assert [copy.site for copy in catalogue.replicas([sha256(1)])[sha256(1)]] == ["lrz"]
+        catalogue.add_replicas([replica("agh", "/a"), replica("lrz", "/a"), replica("agh", "/b")])
+        for _ in range(2):
+            catalogue.remove_replicas("agh", [("/a", sha256(1)), ("/never", sha256(1))])
+        catalogue.remove_replicas("agh", [])
+        found = catalogue.replicas([sha256(1)])[sha256(1)]
+        assert [(copy.site, copy.path) for copy in found] == [("agh", "/b"), ("lrz", "/a")]
+
+    def test_a_path_that_got_other_content_is_not_forgotten_for_the_old(self, catalogue: Catalogue):
+        catalogue.add_replicas([replica("agh", "/a", 1)])
+        catalogue.add_replicas([replica("agh", "/a", 2)])
+        catalogue.remove_replicas("agh", [("/a", sha256(1))])
+        assert catalogue.replica_at("agh", "/a") == replica("agh", "/a", 2)
 
     def test_many_replicas_are_added_at_once(self, catalogue: Catalogue):
         catalogue.add_replicas(replica("agh", f"/{i}", i) for i in range(10_000))
