@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.transfer_faults.conftest import MIB, Place, World
+from tests.acceptance.transfer_faults.conftest import MIB, MOVERS, Home, Place, World, together
 
 GIB = 1 << 30
 INVALID = 2
@@ -20,10 +20,13 @@ ODD_NAMES = [
 UNSAYABLE = [b"line\nline", b"tab\there", b"fran\xe7ais", b"\xff\xfe", b"a\xe9/b"]
 
 
-@pytest.mark.parametrize("mover", ["tar", "rsync", "gridftp", "scp"])
-def test_names_of_any_kind_arrive_each_with_its_own_bytes(world: World, mover: str) -> None:
-    """From a folder of one's own at one site to one at the other, under the same names."""
-    home = world.home(mover)
+def test_names_of_any_kind_arrive_each_with_its_own_bytes(world: World) -> None:
+    """From a folder of one's own at one site to one at the other, under the same names, by each mover."""
+    together([world.home(mover) for mover in (*MOVERS, "scp")], bring_odd_names)
+
+
+def bring_odd_names(home: Home) -> None:
+    """All of them arrive, and none of them is understood as anything else."""
     east, west = home.places["east"], home.places["west"]
     names = [os.fsencode(name) for name in ODD_NAMES]
     write_tree(east, {name: b"content of " + name for name in names})
