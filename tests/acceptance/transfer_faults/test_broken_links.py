@@ -47,6 +47,7 @@ def test_five_cuts_of_ten_seconds(world: World, homes: list[Home]) -> None:
             time.sleep(chance.uniform(0.2, 2.0))
             assert any(not transfer.done() for transfer in running), "no cut hits what is over"
             world.west.site.fault("cut", CUT_S)
+        world.link(FAST)
         check_ended(running)
     check_arrived(world, homes, before)
 
