@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -226,18 +227,26 @@ class World:
 
 
 def _site(place: Place) -> dict[str, object]:
-    options = {**place.site.ssh_options, "connect_timeout_s": 5, "keepalive_s": 5}
     return {
         "workdir": place.workdir,
         "scheduler": "slurm",
-        "runner": {"type": "ssh", "options": options},
+        "runner": {"type": "ssh", "options": place.site.ssh_options},
         "storage": "command",
         "doors": {"gridftp": {"host": place.address, "port": 2810, "security": "anonymous"}},
     }
 
 
+@pytest.fixture(scope="session")
+def sites_of_our_own(testbed: Testbed) -> Iterator[None]:
+    """No other run of these tests on this machine breaks what this one uses; it waits for its turn."""
+    testbed.folder.mkdir(parents=True, exist_ok=True)
+    with (testbed.folder / f"{'-'.join(NAMES)}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
-def world(testbed: Testbed, tmp_path: Path) -> Iterator[World]:
+def world(testbed: Testbed, sites_of_our_own: None, tmp_path: Path) -> Iterator[World]:
     """Both sites are up, and the cables as fast as they can be again afterwards."""
     token = secrets.token_hex(4)
     places = {

@@ -43,7 +43,7 @@ def run_with(home: Home, sizes: list[int]) -> tuple[object, ...]:
 def kill_at_half(world: World, homes: list[Home], sizes: list[int]) -> int:
     """Each home's engine is killed at half of its bytes, and another one finishes; the bytes that travelled."""
     words = together(homes, lambda home: run_with(home, sizes))
-    world.link("400mbit")
+    world.link("160mbit")
     before = world.west.received_bytes
     engines = {home: home.start(*said) for home, said in zip(homes, words, strict=True)}
     for home in on_their_way(engines, sum(sizes) // 2):
