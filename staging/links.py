@@ -18,6 +18,7 @@ _AGEING = 0.85
 """What is said of transfers of one size counts that much less for each transfer since."""
 _PRIOR_WEIGHT = 1e-4
 _CERTAIN_AFTER = 4
+_MOST_CAUTION = 1.5
 _BROKEN_AFTER = 2
 _SINGULAR = 1e-15
 
@@ -48,6 +49,9 @@ class Prediction:
     low_s: float
     high_s: float
     """Eight of ten measured transfers took between these times what their own prediction says."""
+    cautious_s: float
+    """More than `seconds` where measured times were far apart: a single stream that loses packets may have been lucky
+    when it was tried, and a way that keeps its word is worth more."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,28 @@ class WayModel:
         """How long a transfer of this size takes, by what others took."""
         seconds = self.cost.seconds(size_bytes, files)
         low, high = self._spread
-        return Prediction(seconds=seconds, low_s=seconds * low, high_s=seconds * high)
+        return Prediction(
+            seconds=seconds, low_s=seconds * low, high_s=seconds * high, cautious_s=seconds * self._caution
+        )
 
     @cached_property
     def _spread(self) -> tuple[float, float]:
         """What transfers took at least and at most, in eight of ten cases, beside what the cost says of them."""
         if not self.samples:
             return 1 / 3, 3.0
-        ratios = [row.seconds / self.cost.seconds(row.size_bytes, row.files) for row in self.samples]
+        ratios = self._ratios
         doubt = 0.5 / min(len(ratios), _CERTAIN_AFTER)
         return min(_quantile(ratios, 0.1), 1 - doubt), max(_quantile(ratios, 0.9), 1 + doubt)
+
+    @cached_property
+    def _caution(self) -> float:
+        """One hiccup among many transfers counts for nothing, and among few for no more than it may."""
+        return min(_MOST_CAUTION, max(1.0, _quantile(self._ratios, 0.9))) if self.samples else 1.0
+
+    @cached_property
+    def _ratios(self) -> list[float]:
+        """What measured transfers took beside what the cost says of them."""
+        return [row.seconds / self.cost.seconds(row.size_bytes, row.files) for row in self.samples]
 
     def telling(self, size_bytes: int, files: int) -> int:
         """How many measurements say something of such a transfer: those of a quarter of its bytes and files or more.

@@ -138,6 +138,8 @@ class Capabilities:
     """It keeps to `MoveRequest.limit_bytes_per_s`."""
     keeps_holes: bool = False
     """Holes of a file neither travel nor take room at the destination."""
+    start_s: float = 0.02
+    """What passes before the first byte moves, as is believed until transfers tell."""
     needs: tuple[str, ...] = ()
     """Programs that must be on this machine, as `ssh`; a mover whose programs are missing is not offered."""
 

@@ -26,7 +26,6 @@ _CHEAP_S = 3.0
 """A trial that is expected to take no longer needs no better reason."""
 _UNTRIED = 1.25
 """What is expected of a way that nobody has tried is taken with that much salt."""
-_START_S = 0.02
 _FILE_S, _BATCHED_FILE_S = 0.05, 0.002
 """What a file is believed to cost before anything was measured; less for movers made for many."""
 
@@ -76,6 +75,11 @@ class Route:
         """How long it will take."""
         return self.prediction.seconds
 
+    @property
+    def merit_s(self) -> float:
+        """By which ways are compared: what nobody has tried, or what varies, is taken with some salt."""
+        return self.prediction.cautious_s * (1 if self.measured else _UNTRIED)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:
@@ -107,7 +111,7 @@ class Routes:
         """
         routes = [self._route((source, destination), way, size_bytes, files) for way in self._ways(source, destination)]
         # Sorting is stable: among equals the likeliest to be good stays in front.
-        ranked = sorted(routes, key=lambda route: (route.broken, route.seconds * (1 if route.measured else _UNTRIED)))
+        ranked = sorted(routes, key=lambda route: (route.broken, route.merit_s))
         fixed = self.rules_of(source, destination).mover is not None
         if explore and not fixed and size_bytes <= PROBE_BYTES and len(ranked) > 1:
             ranked = self._with_trial_first(ranked, routes, files=files)
@@ -137,14 +141,14 @@ class Routes:
         """
         if route.measured:
             return route.seconds
-        return min(route.seconds, best_s + _START_S + files * self._file_s(route.way))
+        return min(route.seconds, best_s + self.movers[route.way.mover].start_s + files * self._file_s(route.way))
 
     def _file_s(self, way: Way) -> float:
         return _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
 
     def _route(self, pair: Pair, way: Way, size_bytes: int, files: int) -> Route:
         rate, basis = self._believed_rate(pair)
-        prior = Cost(start_s=_START_S, per_file_s=self._file_s(way), bytes_per_s=rate)
+        prior = Cost(start_s=self.movers[way.mover].start_s, per_file_s=self._file_s(way), bytes_per_s=rate)
         model = self.history.model(pair, way.key, prior)
         if model.samples:
             basis = "measured once" if len(model.samples) == 1 else f"measured {len(model.samples)} times"

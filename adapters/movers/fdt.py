@@ -43,6 +43,7 @@ class FdtMover:
     """
 
     capabilities = Capabilities(
+        start_s=3.0,
         schemes=frozenset({"fdt"}),
         directions=frozenset({Direction.PUSH, Direction.PULL, Direction.THIRD_PARTY}),
         batches=True,

@@ -29,6 +29,7 @@ class GlobusMover:
     """
 
     capabilities = Capabilities(
+        start_s=10.0,
         schemes=frozenset({"globus"}),
         directions=frozenset({Direction.PUSH, Direction.PULL, Direction.THIRD_PARTY}),
         batches=True,

@@ -42,6 +42,7 @@ class GridFtpMover:
     """
 
     capabilities = Capabilities(
+        start_s=1.0,
         schemes=frozenset({"gridftp", "file"}),
         directions=frozenset({Direction.PUSH, Direction.PULL, Direction.THIRD_PARTY}),
         resumes=True,

@@ -137,7 +137,7 @@ class Psij:
     def command(self, folder: Path, tasks: int) -> list[str]:
         """A script that submits all and waits for all."""
         del folder
-        return [str(self._programs / "python"), str(Path(__file__).with_name("psij_jobs.py")), str(tasks)]
+        return [str(self._programs / "python"), str(Path(__file__).parents[1] / "psij_jobs.py"), "local", str(tasks)]
 
     def completed(self, folder: Path, log: str) -> int:
         """As the script counts them."""

@@ -163,9 +163,9 @@ class PsijAtLogin:
         """A script that submits all and waits for all."""
         del folder
         place = self._login.new_folder()
-        self._login.write(place, "jobs.py", Path(__file__).with_name("psij_jobs.py").read_text())
+        self._login.write(place, "jobs.py", (Path(__file__).parents[1] / "psij_jobs.py").read_text())
         packages = self._login.install(self._packages)
-        return self._login.shell(place, "python3", "jobs.py", str(tasks), str(_POLL_S), PYTHONPATH=packages)
+        return self._login.shell(place, "python3", "jobs.py", "slurm", str(tasks), str(_POLL_S), PYTHONPATH=packages)
 
     def completed(self, folder: Path, log: str) -> int:
         """As the script counts them."""

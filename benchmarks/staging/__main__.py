@@ -23,7 +23,6 @@ from benchmarks.staging.results import BIG, SMALL, Choice, Run, bars, summaries
 from benchmarks.staging.tables import render_choices, render_document, render_table
 from benchmarks.staging.tools import packages_with, version_of
 from orchestrator.quantities import parse_size
-from staging.routes import PROBE_BYTES
 
 _FOLDER = Path(".bench")
 _PEERS = ("rsync", "globus-url-copy", "scp", "rclone", "tar")
@@ -65,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="rounds; default: 1")
     parser.add_argument("--peers", type=_peers, default=",".join(_PEERS), metavar="NAME,NAME", help="all; '' for none")
     parser.add_argument(
-        "--probes", default="16MiB", type=parse_size, metavar="SIZE", help="over limited links; default: 16MiB"
+        "--probes", default="64MiB", type=parse_size, metavar="SIZE", help="by which links are learned; default: 64MiB"
     )
     parser.add_argument("--no-choices", action="store_true", help="Convoy knows nothing of the links")
     parser.add_argument("--sites", type=_pair, default="sta,stb", metavar="FROM,TO", help="of the testbed, brought up")
@@ -114,14 +113,14 @@ def _measured(yard: Yard, options: argparse.Namespace, folder: Path) -> None:
     small = made(payload, SMALL, files=count, file_bytes=size)
     loads = {link.name: [_large(payload, link, options), small] for link in options.links}
     few = made(payload, SMALL, files=max(2, count // 10), file_bytes=size)
-    probes = {link.name: [_probe(payload, link, options), few] for link in options.links}
+    probes = [made(payload, BIG, files=1, file_bytes=options.probes), few]
     runs: list[Run] = []
     choices: list[Choice] = []
     try:
         for link in options.links:
             yard.cable.shape(link)
             if not options.no_choices:
-                choices += _chosen(yard, probes[link.name], link, learned)
+                choices += _chosen(yard, probes, link, learned)
             for load in loads[link.name]:
                 runs += _told_runs(yard, contenders, load, link, options.repeat)
     finally:
@@ -151,12 +150,6 @@ def _measured(yard: Yard, options: argparse.Namespace, folder: Path) -> None:
 
 def _large(payload: Path, link: Link, options: argparse.Namespace) -> Load:
     size_bytes: int = options.size if options.whole else min(options.size, link.most_bytes)
-    return made(payload, BIG, files=1, file_bytes=size_bytes)
-
-
-def _probe(payload: Path, link: Link, options: argparse.Namespace) -> Load:
-    """Larger where nothing limits the rate: of what takes a tenth of a second, only the beginning is measured."""
-    size_bytes: int = PROBE_BYTES if link.rate_mbit is None else options.probes
     return made(payload, BIG, files=1, file_bytes=size_bytes)
 
 
