@@ -174,10 +174,13 @@ class Catalogue:
         with self._writing() as connection:
             replicas.move(connection, site=site, pairs=pairs)
 
-    def remove_replica(self, site: str, path: str) -> bool:
-        """Forgets the copy at this path of this site, and touches no byte there; False when none was known."""
+    def remove_replicas(self, site: str, pairs: Iterable[tuple[str, str]]) -> None:
+        """Forgets the copies at these paths of a site, as (path, sha256), and touches no byte there.
+
+        A path that somebody has registered with another hash since keeps what was said of it.
+        """
         with self._writing() as connection:
-            return replicas.remove(connection, site=site, path=path)
+            replicas.remove(connection, site=site, pairs=pairs)
 
     def policies(self, sha256s: Iterable[str]) -> dict[str, Policy]:
         """What all owners of each content ask for it together, whatever its names are; a free one when nobody does.

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from metadata.records import ReplicaRecord
 from metadata.statements import chunks, upsert
@@ -37,15 +37,17 @@ def of(connection: Connection, sha256s: Iterable[str]) -> dict[str, list[Replica
 def move(connection: Connection, *, site: str, pairs: Iterable[tuple[str, str]]) -> None:
     """Copies that lay at the first path of a pair are known at the second, and nothing else is."""
     for old, new in pairs:
-        remove(connection, site=site, path=new)
+        connection.execute(delete(REPLICAS).where(REPLICAS.c.site == site, REPLICAS.c.path == new))
         here = (REPLICAS.c.site == site) & (REPLICAS.c.path == old)
         connection.execute(update(REPLICAS).where(here).values(path=new))
 
 
-def remove(connection: Connection, *, site: str, path: str) -> bool:
-    """Forgets the copy at this path; False when none was known."""
-    statement = delete(REPLICAS).where(REPLICAS.c.site == site, REPLICAS.c.path == path)
-    return connection.execute(statement).rowcount > 0
+def remove(connection: Connection, *, site: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Forgets the copies at these paths, as (path, sha256); what is known of a path since with another hash stays."""
+    rows = [{"at": path, "hash": sha256} for path, sha256 in sorted(pairs)]
+    here = (REPLICAS.c.site == site) & (REPLICAS.c.path == bindparam("at")) & (REPLICAS.c.sha256 == bindparam("hash"))
+    if rows:
+        connection.execute(delete(REPLICAS).where(here), rows)
 
 
 def at(connection: Connection, *, site: str, paths: Iterable[str]) -> dict[str, ReplicaRecord]:

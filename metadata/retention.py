@@ -162,7 +162,7 @@ class Retention:
                 mine = (release.copy.site, release.copy.path)
                 left = {(copy.site, copy.path) for copy in release.survivors} & known - {mine}
                 if mine in known and release.copy.sha256 not in needed and (left or not release.survivors):
-                    replicas.remove(connection, site=mine[0], path=mine[1])
+                    replicas.remove(connection, site=mine[0], pairs=[(mine[1], release.copy.sha256)])
                     known.discard(mine)
                     gone.append(release.copy)
         return gone

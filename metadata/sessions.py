@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ FRESH_SCRIPT = Path(__file__).with_name("fresh.sql")
 """What makes a new file of SQLite. A test holds it against `metadata.tables`, and says how to write it anew."""
 
 _BUSY_TIMEOUT_MS = 30_000
+_ASK_AGAIN_S = 0.01
 Row = dict[str, Any]
 
 
@@ -97,8 +99,23 @@ def tune_sqlite(connection: sqlite3.Connection) -> None:
     """WAL lets people read while the engine writes; NORMAL keeps every commit through a killed process."""
     # The driver's own transactions begin too late to keep a read and a write together.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}"):
+    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _into_wal(connection)
+
+
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for others when it changes a new file's mode: of two that make it, one is refused at once."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_ASK_AGAIN_S)
+        else:
+            return
 
 
 class SqliteSessions:

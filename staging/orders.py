@@ -84,3 +84,5 @@ class Delivery:
     trips: tuple[Trip, ...] = ()
     broken: tuple[Way, ...] = ()
     """Ways that could not, or broke off, and brought nothing."""
+    lost: tuple[Order, ...] = ()
+    """Orders whose source was looked at and holds something else now, or nothing: it is no copy any longer."""

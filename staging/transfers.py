@@ -83,6 +83,7 @@ class Carrier:
             outcomes=tuple(load.outcomes[order] for order in orders),
             trips=tuple(load.trips),
             broken=tuple(way for way in load.broken if way not in travelled),
+            lost=tuple(load.lost),
         )
 
     def carry_one(self, order: Order, *, progress: Progress = _unheard) -> Arrival:
@@ -113,6 +114,8 @@ class _Load:
     outcomes: dict[Order, Outcome] = field(default_factory=dict)
     trips: list[Trip] = field(default_factory=list)
     broken: dict[Way, None] = field(default_factory=dict)
+    lost: dict[Order, None] = field(default_factory=dict)
+    """Orders whose source does not hold the content."""
     claim: Claim = field(default_factory=Claim)
     """What this process alone may write now."""
     holes: dict[Order, int] = field(default_factory=dict)
@@ -218,9 +221,9 @@ class _Load:
         for order in self.pending:
             found = facts.get(order.source.path)
             if found is None:
-                self._fail([order], _gone(order))
+                self._lose(order, _gone(order))
             elif found.size_bytes != order.content.size_bytes:
-                self._fail([order], _changed(order))
+                self._lose(order, _changed(order))
             elif found.hole_bytes:
                 self.holes[order] = found.hole_bytes
 
@@ -406,9 +409,9 @@ class _Load:
         digests = self.source.digests([order.source.path for order in wrong])
         for order in wrong:
             if order.source.path not in digests:
-                self._fail([order], _gone(order))
+                self._lose(order, _gone(order))
             elif digests[order.source.path] != order.content:
-                self._fail([order], _changed(order))
+                self._lose(order, _changed(order))
             else:
                 site = order.destination.site
                 message = f"{order.name} arrived wrong at {site}; it is sent again"
@@ -430,6 +433,10 @@ class _Load:
                 self._fail(self.pending, trouble)
             except PermanentError as trouble:
                 self._divide(trouble)
+
+    def _lose(self, order: Order, error: MiddlewareError) -> None:
+        self.lost[order] = None
+        self._fail([order], error)
 
     def _fail(self, orders: Iterable[Order], error: MiddlewareError) -> None:
         self.outcomes |= dict.fromkeys(orders, error)
@@ -456,12 +463,16 @@ def _shown(orders: Sequence[Order]) -> str:
 
 def _gone(order: Order) -> NotFoundError:
     site = order.source.site
-    return NotFoundError(f"{site}: {order.source.path} ({order.name}) is gone", site=site)
+    return NotFoundError(
+        f"{site}: {order.source.path} ({order.name}) is gone, and no longer counted as a copy. When it is back, "
+        "register it again with: convoy data add",
+        site=site,
+    )
 
 
 def _changed(order: Order) -> IntegrityError:
     return IntegrityError(
-        f"{order.name} changed: {order.source} no longer holds sha256 {order.content.sha256[:12]}… as the "
-        "catalogue says. Bring the old file back, or register the new one with: convoy data add",
+        f"{order.name} changed: {order.source} no longer holds sha256 {order.content.sha256[:12]}…, and is no longer "
+        "counted as a copy. Register the new file, or the old one when it is back, with: convoy data add",
         site=order.source.site,
     )

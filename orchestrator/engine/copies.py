@@ -23,9 +23,9 @@ def trusted(context: Context, copies: Iterable[ReplicaRecord]) -> set[ReplicaRec
     good: set[ReplicaRecord] = set()
     for site, some in by_site.items():
         good |= _trusted_at(context.storages[site], some)
-        for copy in some:
-            if copy not in good:
-                context.catalogue.remove_replica(copy.site, copy.path)
+        lost = [(copy.path, copy.sha256) for copy in some if copy not in good]
+        if lost:
+            context.catalogue.remove_replicas(site, lost)
     return good
 
 

@@ -200,6 +200,8 @@ class Stagings:
             self._measure(outcome.batch.pair, trip, now)
         for broken in outcome.delivery.broken:
             self._context.routes.history.note_failure(outcome.batch.pair, broken.key)
+        if lost := [(order.source.path, order.content.sha256) for order in outcome.delivery.lost]:
+            self._context.catalogue.remove_replicas(outcome.batch.pair[0], lost)
         way = outcome.delivery.trips[-1].way if outcome.delivery.trips else None
         for transfer, arrival in done:
             transfer.state = JobState.COMPLETED

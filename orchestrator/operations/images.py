@@ -244,7 +244,7 @@ def _has(workspace: Workspace, site: str, image: ImageRecord) -> bool:
             storage = workspace.storages[site]
             if storage.stat(copy.path) and storage.digest(copy.path).sha256 == image.sha256:
                 return True
-            workspace.catalogue.remove_replica(site, copy.path)
+            workspace.catalogue.remove_replicas(site, [(copy.path, copy.sha256)])
     return False
 
 

@@ -190,6 +190,9 @@ class _Round:
             if isinstance(outcome, Arrival)
         ]
         self._note(arrived, delivery.trips)
+        if delivery.lost:
+            pairs = [(order.source.path, order.content.sha256) for order in delivery.lost]
+            self._workspace.catalogue.remove_replicas(orders[0].source.site, pairs)
         return [_told(order, outcome) for order, outcome in zip(orders, delivery.outcomes, strict=True)]
 
     def _delivered(self, name: str, orders: Sequence[Order]) -> Delivery:

@@ -176,7 +176,7 @@ class _Repair:
             error = outcomes[place].error
             told[copy.site, copy.path] = (place, error.message if error else "")
             if not error and place.path != copy.path:
-                self._workspace.catalogue.remove_replica(copy.site, copy.path)
+                self._workspace.catalogue.remove_replicas(copy.site, [(copy.path, copy.sha256)])
         return [_retold(row, *told[row.site, row.path]) if (row.site, row.path) in told else row for row in found]
 
     def _good_copies(self) -> dict[str, list[ReplicaRecord]]:

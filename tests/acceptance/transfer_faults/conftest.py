@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import select
@@ -17,13 +21,21 @@ from sqlalchemy import select
 from metadata.database import open_database
 from metadata.tables import REPLICAS
 from tests.acceptance.conftest import PROGRAM, environment
-from tests.testbed.fixtures import Testbed, TestbedSite, wait_until
+from tests.testbed.fixtures import Testbed, TestbedSite
 
 Answer = subprocess.CompletedProcess[str]
+Running = subprocess.Popen[str]
+Told = TypeVar("Told")
 
 SIDES = ("east", "west")
 NAMES = os.environ.get("CONVOY_TRANSFER_FAULT_SITES", "tfe,tfw").split(",")
 """Sites that no other folder of tests uses: their cables are cut, filled and counted here."""
+MOVERS = ("tar", "rsync", "gridftp")
+"""A stream of ours, a program of others, and parallel servers: they break in different ways."""
+COPY = ("data", "cp", "scan", "west:")
+"""What brings a home's data set to west."""
+SLOW, FAST = "40mbit", "none"
+"""Cables while bytes have to be on their way, and when that has been seen."""
 MIB = 1 << 20
 AGAIN_BYTES = 64 * MIB
 """What a fault may cost: so much is sent again, or one file."""
@@ -31,7 +43,9 @@ OVERHEAD = 1.06
 """Headers, acknowledgements and questions, beside the bytes of the files."""
 TRY_AGAIN = 75
 """The exit code of what may be tried again."""
-_TRIES = 6
+_TRIES = 30
+"""Each of five cuts makes several of them fail."""
+_PATIENCE_S = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +99,7 @@ def _counted(site: str, counter: str) -> int:
     return int(Path(f"/sys/class/net/cv-{site}/statistics/{counter}").read_text())
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Home:
     """One person's Convoy: a folder with sites and a database."""
 
@@ -99,7 +113,7 @@ class Home:
             check=False, env=wide(), cwd=self.folder,
         )  # fmt: skip
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: object) -> Running:
         """`convoy ARGUMENTS`, going on while the test does other things."""
         return subprocess.Popen(
             self._words(arguments), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -123,6 +137,10 @@ class Home:
                 break
             answer = self.run(*arguments)
         assert answer.returncode == 0, f"{arguments}: {answer.returncode}\n{answer.stdout}\n{answer.stderr}"
+
+    def add_scan(self, size_bytes: int) -> None:
+        """A data set of one file, which lies at east."""
+        self.done("data", "add", "scan", "--site", "east", self.places["east"].make("one", size_bytes))
 
     def replicas(self) -> list[tuple[str, str, str, int]]:
         """(site, path, sha256, size) of every copy that the catalogue believes in."""
@@ -197,24 +215,38 @@ class World:
         place.site.execute("install", "-d", "-o", "alice", place.workdir, own.workdir, place.data, own.data)
         return own
 
-    def link(self, **settings: object) -> None:
-        """The cable of west is so fast, so long and so bad."""
-        self.west.site.fault("link", *(f"{key}={value}" for key, value in settings.items()))
+    def scans(self, size_bytes: int) -> list[Home]:
+        """A home for each mover, with a data set of one file at east."""
+        homes = [self.home(mover) for mover in MOVERS]
+        together(homes, lambda home: home.add_scan(size_bytes))
+        return homes
+
+    def link(self, rate: str) -> None:
+        """The cable of west is so fast from now on; open connections live on."""
+        self.west.site.fault("link", f"rate={rate}")
 
 
 def _site(place: Place) -> dict[str, object]:
-    options = {**place.site.ssh_options, "connect_timeout_s": 5, "keepalive_s": 5}
     return {
         "workdir": place.workdir,
         "scheduler": "slurm",
-        "runner": {"type": "ssh", "options": options},
+        "runner": {"type": "ssh", "options": place.site.ssh_options},
         "storage": "command",
         "doors": {"gridftp": {"host": place.address, "port": 2810, "security": "anonymous"}},
     }
 
 
+@pytest.fixture(scope="session")
+def sites_of_our_own(testbed: Testbed) -> Iterator[None]:
+    """No other run of these tests on this machine breaks what this one uses; it waits for its turn."""
+    testbed.folder.mkdir(parents=True, exist_ok=True)
+    with (testbed.folder / f"{'-'.join(NAMES)}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
-def world(testbed: Testbed, tmp_path: Path) -> Iterator[World]:
+def world(testbed: Testbed, sites_of_our_own: None, tmp_path: Path) -> Iterator[World]:
     """Both sites are up, and the cables as fast as they can be again afterwards."""
     token = secrets.token_hex(4)
     places = {
@@ -229,22 +261,37 @@ def world(testbed: Testbed, tmp_path: Path) -> Iterator[World]:
         place.site.execute("install", "-d", "-o", "alice", f"/home/alice/faults-{token}")
     made = World(folder=tmp_path, places=places)
     yield made
-    made.link(rate="none")
+    made.link(FAST)
     for place in places.values():
         place.site.execute("rm", "-rf", f"/home/alice/faults-{token}")
 
 
-def wait_for_bytes(place: Place, size_bytes: int, process: subprocess.Popen[str]) -> None:
-    """So many bytes lie in partial files while the process is at work."""
-
-    def enough() -> bool:
-        assert process.poll() is None, f"it ended before: {process.communicate()}"
-        return place.arriving_bytes >= size_bytes
-
-    wait_until(enough, within_s=120, what=f"{size_bytes} bytes on their way")
+def together(homes: Sequence[Home], act: Callable[[Home], Told]) -> list[Told]:
+    """Done for all of them at once."""
+    with ThreadPoolExecutor(len(homes)) as threads:
+        return list(threads.map(act, homes))
 
 
-def ended(process: subprocess.Popen[str], arguments: tuple[object, ...] = ()) -> Answer:
+def on_their_way(running: Mapping[Home, Running], size_bytes: int) -> Iterator[Home]:
+    """Each home as soon as so many bytes lie in partial files at west, while its process is at work."""
+    left, deadline = dict(running), time.monotonic() + _PATIENCE_S
+    while left:
+        for home, process in list(left.items()):
+            assert process.poll() is None, f"it ended before: {process.communicate()}"
+            if home.places["west"].arriving_bytes >= size_bytes:
+                del left[home]
+                yield home
+        assert time.monotonic() < deadline, f"{size_bytes} bytes are not on their way"
+        time.sleep(0.02)
+
+
+def kill(process: Running) -> None:
+    """And it alone: what it started at the sites learns of it as of any crash."""
+    process.kill()
+    process.communicate()
+
+
+def ended(process: Running, arguments: tuple[object, ...] = ()) -> Answer:
     """What a process that was started said in the end."""
     out, err = process.communicate(timeout=240)
     return subprocess.CompletedProcess(args=arguments, returncode=process.returncode, stdout=out, stderr=err)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.acceptance.transfer_faults.conftest import (
+    COPY,
+    FAST,
     MIB,
     OVERHEAD,
+    SLOW,
     Answer,
     Home,
     Place,
     World,
     ended,
+    kill,
+    on_their_way,
     sha256_of,
-    wait_for_bytes,
+    together,
 )
 
-MOVERS = ("tar", "rsync", "gridftp")
 SIZE = 40 * MIB
-COPY = ("data", "cp", "scan", "west:")
 STAGING = 8
 """The exit code of data that did not arrive."""
 
@@ -31,12 +34,10 @@ SHORTER = "truncate -s 1000 {path}"
 
 
 @pytest.fixture
-def homes(world: World) -> dict[str, Home]:
-    """One for each mover, with a file at east, and a cable that takes three seconds for it."""
-    made = {mover: world.home(mover) for mover in MOVERS}
-    for home in made.values():
-        home.done("data", "add", "scan", "--site", "east", home.places["east"].make("one", SIZE))
-    world.link(rate="100mbit")
+def homes(world: World) -> list[Home]:
+    """One for each mover, with a file at east, and a cable that takes a while for it."""
+    made = world.scans(SIZE)
+    world.link(SLOW)
     return made
 
 
@@ -55,34 +56,36 @@ def check_refused(home: Home, answer: Answer, *words: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [REWRITTEN, LONGER, SHORTER], ids=["rewritten in place", "longer", "shorter"])
-def test_a_source_that_changes_while_it_is_copied_is_told(homes: dict[str, Home], change: str) -> None:
-    """What the catalogue promises is not what would arrive."""
-    for home in homes.values():
+def test_a_source_that_changes_while_it_is_copied_is_told(world: World, homes: list[Home], change: str) -> None:
+    """What the catalogue promises is not what would arrive, and not what lies at the source any longer."""
+    running = {home: home.start(*COPY) for home in homes}
+    for home in on_their_way(running, MIB):
         east = home.places["east"]
-        process = home.start(*COPY)
-        wait_for_bytes(home.places["west"], SIZE // 8, process)
         east.site.execute("/bin/sh", "-c", change.format(size=SIZE, path=f"{east.data}/one"))
-        answer = ended(process)
+    world.link(FAST)
+    for home in homes:
+        answer = ended(running[home])
         if change == LONGER and not answer.returncode:  # its beginning is what was registered, and all of that arrived
             assert home.check_registered(at="west") == 1
         else:
             check_refused(home, answer, "changed", "convoy data add")
+            assert home.replicas() == []
 
 
 @pytest.mark.slow
-def test_a_byte_that_flips_in_what_a_cut_left_is_found_and_mended(homes: dict[str, Home]) -> None:
+def test_a_byte_that_flips_in_what_a_cut_left_is_found_and_mended(world: World, homes: list[Home]) -> None:
     """The next try goes on with it, and finds that it is no beginning of the file: it is brought anew."""
-    for home in homes.values():
-        west = home.places["west"]
-        process = home.start(*COPY)
-        wait_for_bytes(west, SIZE // 4, process)
-        process.kill()
-        process.communicate()
-        [partial] = west.partials
+    running = {home: home.start(*COPY) for home in homes}
+    for home in on_their_way(running, 2 * MIB):
+        kill(running[home])
+    for home in homes:
+        [partial] = home.places["west"].partials
         flip(partial)
-        home.done_in_the_end(*COPY)
-        assert home.check_registered(at="west") == 1
-        assert west.partials == []
+    world.link(FAST)
+    together(homes, lambda home: home.done_in_the_end(*COPY))
+    for home in homes:
+        assert home.check_registered() == 2
+        assert home.places["west"].partials == []
 
 
 def flip(path: object) -> None:
@@ -97,7 +100,7 @@ def flip(path: object) -> None:
 def test_a_byte_that_flips_in_a_copy_is_found_and_mended(world: World) -> None:
     """By reading it again, and by bringing it again; the file's time is as it was."""
     home = world.home()
-    home.done("data", "add", "scan", "--site", "east", home.places["east"].make("one", SIZE))
+    home.add_scan(SIZE)
     home.done(*COPY)
     [copy] = [home.places["west"].path(path) for site, path, *_ in home.replicas() if site == "west"]
     sha256 = sha256_of(copy)
@@ -113,23 +116,29 @@ def test_a_byte_that_flips_in_a_copy_is_found_and_mended(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_up_is_told_and_filled_no_further(homes: dict[str, Home]) -> None:
+def test_a_disk_that_fills_up_is_told_and_filled_no_further(world: World, homes: list[Home]) -> None:
     """Somebody else writes there, too. When there is room again the same command does it."""
-    for home in homes.values():
-        with small_disk(home.places["west"], size_bytes=SIZE + 8 * MIB) as disk:
-            process = home.start(*COPY)
-            wait_for_bytes(home.places["west"], SIZE // 8, process)
-            home.places["west"].site.execute("fallocate", "-l", str(SIZE // 2 + 8 * MIB), f"{disk}/somebody")
-            check_refused(home, ended(process), " left", "then: convoy retry", "west")
-            home.places["west"].site.execute("rm", f"{disk}/somebody")
-            home.done(*COPY)
-            assert home.check_registered(at="west") == 1
+    with ExitStack() as disks:
+        for home in homes:
+            disks.enter_context(small_disk(home.places["west"], size_bytes=SIZE + 8 * MIB))
+        running = {home: home.start(*COPY) for home in homes}
+        for home in on_their_way(running, MIB):
+            west = home.places["west"]
+            west.site.execute("fallocate", "-l", str(SIZE // 2 + 8 * MIB), f"{west.workdir}/somebody")
+        world.link(FAST)
+        for home in homes:
+            check_refused(home, ended(running[home]), " left", "then: convoy retry", "west")
+            assert home.check_registered() == 1
+            home.places["west"].path(f"{home.places['west'].workdir}/somebody").unlink()
+        together(homes, lambda home: home.done(*COPY))
+        for home in homes:
+            assert home.check_registered() == 2
 
 
 def test_a_disk_that_is_too_small_is_told_before_a_byte_travels(world: World) -> None:
     """With what is needed and what is free."""
     home = world.home()
-    home.done("data", "add", "scan", "--site", "east", home.places["east"].make("one", SIZE))
+    home.add_scan(SIZE)
     with small_disk(home.places["west"], size_bytes=SIZE // 2):
         before = world.west.received_bytes
         check_refused(home, home.run(*COPY), f"needs {SIZE} bytes", "are free", "then: convoy retry")
@@ -137,11 +146,11 @@ def test_a_disk_that_is_too_small_is_told_before_a_byte_travels(world: World) ->
 
 
 @contextmanager
-def small_disk(place: Place, *, size_bytes: int) -> Iterator[str]:
+def small_disk(place: Place, *, size_bytes: int) -> Iterator[None]:
     """Convoy's folder at a site is a file system of its own."""
     mount = f"mount -t tmpfs -o size={size_bytes},uid=2001 tmpfs {place.workdir}"
     place.site.execute("/bin/sh", "-c", mount)
     try:
-        yield place.workdir
+        yield
     finally:
         place.site.execute("umount", "-l", place.workdir)

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 
-from tests.acceptance.transfer_faults.conftest import AGAIN_BYTES, MIB, OVERHEAD, Home, World, wait_for_bytes
+from tests.acceptance.transfer_faults.conftest import (
+    AGAIN_BYTES,
+    FAST,
+    MIB,
+    MOVERS,
+    OVERHEAD,
+    Home,
+    World,
+    kill,
+    on_their_way,
+    together,
+)
 
 WORKFLOW = """\
 name: killed
@@ -30,49 +40,35 @@ def run_with(home: Home, sizes: list[int]) -> tuple[object, ...]:
     return ("run", "--no-report", home.folder / "workflow.yaml")
 
 
-def finish(home: Home, files: int) -> None:
-    """The run goes on to its end, and all is right then."""
-    home.done("resume", "--no-report")
-    [run] = json.loads(home.done("ls", "--json").stdout)
-    assert run["state"] == "COMPLETED"
-    assert home.check_registered(at="west") >= files
-    assert home.places["west"].partials == []
+def kill_at_half(world: World, homes: list[Home], sizes: list[int]) -> int:
+    """Each home's engine is killed at half of its bytes, and another one finishes; the bytes that travelled."""
+    words = together(homes, lambda home: run_with(home, sizes))
+    world.link("160mbit")
+    before = world.west.received_bytes
+    engines = {home: home.start(*said) for home, said in zip(homes, words, strict=True)}
+    for home in on_their_way(engines, sum(sizes) // 2):
+        kill(engines[home])
+    world.link(FAST)
+    together(homes, lambda home: home.done("resume", "--no-report"))
+    for home in homes:
+        [run] = json.loads(home.done("ls", "--json").stdout)
+        assert run["state"] == "COMPLETED"
+        assert home.check_registered(at="west") >= len(sizes)
+        assert home.places["west"].partials == []
+    return world.west.received_bytes - before
 
 
 @pytest.mark.slow
 def test_a_large_file_is_gone_on_with(world: World) -> None:
     """By each mover, all at once."""
-    size = 120 * MIB
-    world.link(rate="200mbit")
-    homes = [world.home(mover) for mover in ("tar", "rsync", "gridftp")]
-    words = [run_with(home, [size]) for home in homes]
-    before = world.west.received_bytes
-    engines = [home.start(*said) for home, said in zip(homes, words, strict=True)]
-    for home, engine in zip(homes, engines, strict=True):
-        wait_for_bytes(home.places["west"], size // 2, engine)
-        kill(engine)
-    for home in homes:
-        finish(home, files=1)
-    assert world.west.received_bytes - before <= len(homes) * size * OVERHEAD + AGAIN_BYTES
+    homes, size = [world.home(mover) for mover in MOVERS], 96 * MIB
+    travelled = kill_at_half(world, homes, [size])
+    assert travelled <= len(homes) * size * OVERHEAD + AGAIN_BYTES
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mover", ["tar", "rsync"])
-def test_of_many_files_those_that_are_there_stay(world: World, mover: str) -> None:
+def test_of_many_files_those_that_are_there_stay(world: World) -> None:
     """They travel together, and none is whole for the journal yet."""
-    count, size = 60, 2 * MIB
-    world.link(rate="300mbit")
-    home = world.home(mover)
-    words = run_with(home, [size] * count)
-    before = world.west.received_bytes
-    engine = home.start(*words)
-    wait_for_bytes(home.places["west"], count * size // 2, engine)
-    kill(engine)
-    finish(home, files=count)
-    assert world.west.received_bytes - before <= count * size * OVERHEAD + AGAIN_BYTES // 4
-
-
-def kill(engine: subprocess.Popen[str]) -> None:
-    """And it alone: what it started at the sites learns of it as of any crash."""
-    engine.kill()
-    engine.communicate()
+    homes, sizes = [world.home(mover) for mover in ("tar", "rsync")], [2 * MIB] * 60
+    travelled = kill_at_half(world, homes, sizes)
+    assert travelled <= len(homes) * (sum(sizes) * OVERHEAD + AGAIN_BYTES // 4)

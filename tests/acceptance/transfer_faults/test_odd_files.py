@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.transfer_faults.conftest import MIB, Place, World
+from tests.acceptance.transfer_faults.conftest import MIB, MOVERS, Home, Place, World, together
 
 GIB = 1 << 30
 INVALID = 2
 """The exit code of what cannot be understood."""
+_LONG_S = 500
 ODD_NAMES = [
     "a b", " begins and ends ", "it's", 'say "x"', "$(touch oops)", "`id`", "-n", "--help", "a\\b", "*",
     "é ü 漢", ";reboot", "%41", "#", "~", "&", "n" * 250,
@@ -20,10 +22,13 @@ ODD_NAMES = [
 UNSAYABLE = [b"line\nline", b"tab\there", b"fran\xe7ais", b"\xff\xfe", b"a\xe9/b"]
 
 
-@pytest.mark.parametrize("mover", ["tar", "rsync", "gridftp", "scp"])
-def test_names_of_any_kind_arrive_each_with_its_own_bytes(world: World, mover: str) -> None:
-    """From a folder of one's own at one site to one at the other, under the same names."""
-    home = world.home(mover)
+def test_names_of_any_kind_arrive_each_with_its_own_bytes(world: World) -> None:
+    """From a folder of one's own at one site to one at the other, under the same names, by each mover."""
+    together([world.home(mover) for mover in (*MOVERS, "scp")], bring_odd_names)
+
+
+def bring_odd_names(home: Home) -> None:
+    """All of them arrive, and none of them is understood as anything else."""
     east, west = home.places["east"], home.places["west"]
     names = [os.fsencode(name) for name in ODD_NAMES]
     write_tree(east, {name: b"content of " + name for name in names})
@@ -114,37 +119,39 @@ def holes(path: Path, size_bytes: int) -> None:
 
 
 @pytest.mark.slow
-def test_fifty_thousand_tiny_files(world: World) -> None:
+@pytest.mark.timeout(600)
+def test_fifty_thousand_tiny_files_beside_one_of_twenty_gib(world: World) -> None:
+    """Two people's, at the same time: one waits for processes, the other for hashes."""
+    with ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(bring, world.home()) for bring in (bring_tiny_files, bring_image)]
+    for one in both:
+        one.result()
+
+
+def bring_tiny_files(home: Home) -> None:
     """Each with its own content, from this machine to a site."""
     count = 50_000
-    home = world.home()
     folder = home.folder / "tiny"
     for number in range(count):
         path = folder / f"{number % 100:02}" / f"{number}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"content of {number}\n")
-    home.done("data", "put", folder, "tiny", "--site", "west")
-    rows = [row for row in home.replicas() if row[0] == "west"]
-    assert len(rows) == count
+    home.done("data", "put", folder, "tiny", "--site", "west", timeout_s=_LONG_S)
     assert home.check_registered(at="west") == count
     assert home.places["west"].partials == []
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_a_file_of_twenty_gib_that_is_nearly_all_holes(world: World) -> None:
-    """It stays as sparse as it was, and what is nothing does not travel."""
-    size = 20 * GIB
-    home = world.home()
+def bring_image(home: Home) -> None:
+    """From site to site. It stays as sparse as it was, and what is nothing does not travel."""
     east, west = home.places["east"], home.places["west"]
-    holes(east.path(f"{east.data}/image"), size)
+    holes(east.path(f"{east.data}/image"), 20 * GIB)
     east.site.execute("chown", "alice", f"{east.data}/image")
-    before = world.west.received_bytes
-    home.done("data", "add", "image", "--site", "east", f"{east.data}/image")
-    home.done("data", "cp", "image", "west:")
-    assert world.west.received_bytes - before < 16 * MIB
+    before = east.sent_bytes
+    home.done("data", "add", "image", "--site", "east", f"{east.data}/image", timeout_s=_LONG_S)
+    home.done("data", "cp", "image", "west:", timeout_s=_LONG_S)
+    assert east.sent_bytes - before < 16 * MIB
     [copy] = [west.path(path) for site, path, *_ in home.replicas() if site == "west"]
-    assert copy.stat().st_size == size
+    assert copy.stat().st_size == 20 * GIB
     assert copy.stat().st_blocks * 512 < 16 * MIB
     assert parts_of(copy) == parts_of(east.path(f"{east.data}/image"))
     assert west.partials == []

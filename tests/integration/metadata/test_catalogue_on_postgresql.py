@@ -6,7 +6,7 @@ from metadata.catalogue import Catalogue
 from metadata.database import open_database
 from metadata.errors import InvalidInputError, SiteUnavailableError
 from tests.unit.metadata import catalogue_suite as suite
-from tests.unit.metadata import keeping_suite
+from tests.unit.metadata import keeping_suite, past_suite
 
 
 class TestDatasets(suite.DatasetTests):
@@ -29,7 +29,7 @@ class TestSearch(suite.SearchTests):
     pass
 
 
-class TestPast(suite.PastTests):
+class TestPast(past_suite.PastTests):
     pass
 
 

@@ -63,6 +63,17 @@ def test_get_falls_back_to_a_copy_that_is_right(study: Workspace, slides: Path, 
     assert operations.get_data(study, "study/a.tif", tmp_path)[0].read_bytes() == FILES["a.tif"]
 
 
+def test_a_copy_that_was_found_wrong_is_none_any_longer(study: Workspace, slides: Path) -> None:
+    (slides / "a.tif").write_bytes(b"x" * 1000)
+    (slides / "train/same.tif").unlink()
+    stored(study, "agh", "study", "a.tif").unlink()
+    [row] = operations.copy_data(study, ["study/a.tif"], "lrz:")
+    assert "convoy data add" in str(row.error)
+    assert sites(study, "study", "a.tif") == []
+    [lost] = operations.verify_data(study, "study/a.tif")
+    assert (lost.good, lost.detail) == (False, "it lies at no site")
+
+
 def test_get_respects_where_data_may_lie(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     only = Policy(sites=frozenset({"agh"}))

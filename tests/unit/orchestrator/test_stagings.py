@@ -60,7 +60,7 @@ def test_many_small_files_are_one_batch(home: Home) -> None:
 
 
 def test_one_bad_file_fails_and_its_fellows_arrive(home: Home) -> None:
-    """The story says which; a retry after it was mended needs nothing else."""
+    """The story says which, and nobody relies on it again; a retry after it was mended needs nothing else."""
     fill(home, 20)
     plan = home.plan(COUNT)
     bad = home.folder / "many/f7"
@@ -73,6 +73,9 @@ def test_one_bad_file_fails_and_its_fellows_arrive(home: Home) -> None:
     states = {row.name: row.state for row in record.transfers}
     assert states.pop("f7") == "FAILED"
     assert set(states.values()) == {"COMPLETED"}
+    with home.open() as workspace:
+        known = {path.name: workspace.catalogue.replica_at("here", str(path)) for path in bad.parent.iterdir()}
+    assert [name for name, copy in known.items() if copy is None] == ["f7"]
     bad.write_bytes(b"x" * 7)
     again = home.retry(record.id)
     assert again.state == "COMPLETED", again.message

@@ -150,6 +150,7 @@ def test_what_is_gone_or_changed_or_forbidden_fails_alone(scene: Scene) -> None:
     delivery = scene.carry(orders)
     kinds = [type(outcome) for outcome in delivery.outcomes]
     assert kinds[1::2] == [NotFoundError, IntegrityError, IntegrityError, PolicyError]
+    assert set(delivery.lost) == {orders[1], orders[3], orders[5]}
     check_arrived(orders[::2], Delivery(outcomes=delivery.outcomes[::2]))
     assert len(mover.requests) == 1
     assert scene.left() == []
