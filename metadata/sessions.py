@@ -105,7 +105,7 @@ def tune_sqlite(connection: sqlite3.Connection) -> None:
 
 
 def _into_wal(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for others when it changes a new file's mode: of two that make it, one is refused at once."""
+    """SQLite does not wait for others when it changes a file's mode: of two that make it, one is refused at once."""
     deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
     while True:
         try:
