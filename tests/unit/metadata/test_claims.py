@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from metadata import claims
 from metadata.claims import Claims, place_of
 from metadata.holders import LAPSES_AFTER_S, this_process
-from metadata.sessions import Sessions, open_sessions
+from metadata.sessions import Sessions
 from tests.testbed.fixtures import wait_until
 
 HOLDER = """
@@ -24,20 +23,6 @@ with Claims(open_sessions(sys.argv[1])).held({"a", "b"}):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database of its own."""
-    return f"sqlite:///{tmp_path}/convoy.db"
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Sessions]:
-    """The open database."""
-    sessions = open_sessions(url)
-    yield sessions
-    sessions.dispose()
 
 
 def held(database: Sessions) -> set[str]:

@@ -14,7 +14,7 @@ import pytest
 
 from metadata.errors import EngineBusyError
 from metadata.lease import EngineLease, holder_of
-from metadata.sessions import Row, Sessions, open_sessions
+from metadata.sessions import Row, Sessions
 from tests.unit.orchestrator.homes import wait_until
 
 HOLDER = """
@@ -25,20 +25,6 @@ with EngineLease(open_sessions(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database of its own."""
-    return f"sqlite:///{tmp_path}/convoy.db"
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Sessions]:
-    """The open database."""
-    sessions = open_sessions(url)
-    yield sessions
-    sessions.dispose()
 
 
 def write_down(database: Sessions, row: Row) -> None:
