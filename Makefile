@@ -29,7 +29,7 @@ demo: $(VENV)/.demo ## Runs CamNet across three embedded sites and shows where t
 	@cd $(DEMO) && ../$(BIN)/convoy usecase run camnet
 
 test: $(VENV)/.dev ## Runs every test; what needs something that is not here is skipped aloud
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test-again: $(VENV)/.dev ## Runs what failed in the last run of the tests once more
 	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none

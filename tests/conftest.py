@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,15 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # Real SLURM sites in a box, for the tests that ask for them.
-pytest_plugins = ["tests.testbed.fixtures"]
+pytest_plugins = ["tests.rooms", "tests.testbed.fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-BREAKS_SITES = ("tests/integration/ssh", "tests/integration/slurm", "tests/acceptance/test_random_faults.py")
-"""Who cuts, floods and kills the testbed's psnc and bsc. All others break sites that are of no other folder."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers get whole folders: a folder's tests share what is costly to make, and the sites that they break."""
-    for item in items:
-        path = item.path.relative_to(ROOT)
-        breaks = any(str(path).startswith(room) for room in BREAKS_SITES)
-        alone = path.parts[1] == "acceptance" and len(path.parts) == 3
-        room = "psnc and bsc" if breaks else str(path if alone else path.parent)
-        item.add_marker(pytest.mark.xdist_group(room))
+def pytest_configure() -> None:
+    """A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
