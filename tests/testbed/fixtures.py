@@ -53,6 +53,11 @@ class TestbedSite:
         pid = (self.folder / "sites" / self.name / "pid").read_text().strip()
         return Path(f"/proc/{pid}/root")
 
+    @property
+    def address(self) -> str:
+        """Its IP address, which depends on the order in which sites were made."""
+        return (self.folder / "sites" / self.name / "address").read_text().strip()
+
     def execute(self, *argv: str) -> str:
         """What a command answered that ran as the site's root, past every program under test."""
         return sites("exec", self.name, *argv)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +12,9 @@ from metadata.errors import SiteError, SiteUnavailableError
 from orchestrator.jobs import NativeId
 from orchestrator.ports import CommandResult, SupportsAccounting, SupportsArrays, SupportsPartitions, SupportsSearch
 from orchestrator.registry import load, names
+from tests.recordings import record
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
-_spec = importlib.util.spec_from_file_location("record", RECORDINGS / "record.py")
-record = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(record)
 
 CASES = sorted(
     path

@@ -66,7 +66,7 @@ def test_a_no_leaves_the_site_unknown(clusters: Clusters, stranger: Path) -> Non
 def test_a_key_that_has_changed_is_never_a_matter_of_saying_yes(clusters: Clusters, stranger: Path) -> None:
     subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", clusters.home / "other"], check=True)
     other = (clusters.home / "other.pub").read_text().split()
-    stranger.write_text(f"10.77.0.11 {other[0]} {other[1]}\n")
+    stranger.write_text(f"{clusters.sites['agh'].address} {other[0]} {other[1]}\n")
     with _open(clusters) as workspace, pytest.raises(SiteError, match="has changed"):
         operations.trust_site(workspace, "agh", lambda _: True)
     assert len(stranger.read_text().splitlines()) == 1
@@ -79,7 +79,7 @@ def test_the_command_trusts_the_published_fingerprint_and_no_other(clusters: Clu
     trusted = clusters.run("site", "trust", "agh", "--fingerprint", _published(clusters), "--json")
     assert trusted.returncode == 0, trusted.stderr
     assert json.loads(trusted.stdout)[0]["trusted"] is True
-    assert stranger.read_text().startswith("10.77.0.11 ssh-ed25519 ")
+    assert stranger.read_text().startswith(f"{clusters.sites['agh'].address} ssh-ed25519 ")
 
 
 @pytest.fixture
