@@ -69,11 +69,6 @@ class Place:
         return path
 
     @property
-    def address(self) -> str:
-        """Of the testbed's network."""
-        return (self.site.folder / "sites" / self.site.name / "address").read_text().strip()
-
-    @property
     def received_bytes(self) -> int:
         """Everything that its cable ever brought, as the cable's other end counts it."""
         return _counted(self.site.name, "tx_bytes")
@@ -232,7 +227,7 @@ def _site(place: Place) -> dict[str, object]:
         "scheduler": "slurm",
         "runner": {"type": "ssh", "options": place.site.ssh_options},
         "storage": "command",
-        "doors": {"gridftp": {"host": place.address, "port": 2810, "security": "anonymous"}},
+        "doors": {"gridftp": {"host": place.site.address, "port": 2810, "security": "anonymous"}},
     }
 
 

@@ -22,7 +22,7 @@ def through_this_machine(world: World) -> Iterator[Callable[[], int]]:
     """
     if shutil.which("iptables") is None:
         refuse("it lacks iptables, by which the kernel counts")
-    addresses = [place.address for place in world.places.values()]
+    addresses = [place.site.address for place in world.places.values()]
     rules = [[chain, option, address] for address in addresses for chain, option in (("INPUT", "-s"), ("OUTPUT", "-d"))]
     for rule in rules:
         iptables("-I", *rule)

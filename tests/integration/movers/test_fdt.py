@@ -65,8 +65,7 @@ def way(request: pytest.FixtureRequest, places: Places) -> Way:
     if request.param == "push":
         site = places.at("grb", port=PORT)
         assert site.site
-        address = (site.site.folder / "sites" / "grb" / "address").read_text().strip()
-        site.endpoint.doors["fdt"]["host"] = address  # type: ignore[index]
+        site.endpoint.doors["fdt"]["host"] = site.site.address  # type: ignore[index]
         return Way(mover=FdtMover(), source=places.here(), destination=site)
     listening = {"port": PORT, "data_port": "54322"}
     if request.param == "source listens":

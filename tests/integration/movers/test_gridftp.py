@@ -53,11 +53,8 @@ def way_from_here(ends: Ends, kind: str) -> Way:
     """This machine starts the program, to servers that it knows by their addresses."""
     if not shutil.which("globus-url-copy"):
         pytest.skip("globus-url-copy is not on this machine (Debian: globus-gass-copy-progs)")
-    folder = ends.testbed.site("gra", DBD=0, NODES=1, GPUS=0).folder
-    ends.testbed.site("grb", DBD=0, NODES=1, GPUS=0)
-    doors = {
-        site: door((folder / "sites" / site / "address").read_text().strip(), "anonymous") for site in ("gra", "grb")
-    }
+    sites = [ends.testbed.site(name, DBD=0, NODES=1, GPUS=0) for name in ("gra", "grb")]
+    doors = {site.name: door(site.address, "anonymous") for site in sites}
     source = ends.here() if kind == "push" else ends.at("gra", doors["gra"])
     destination = ends.here() if kind == "pull" else ends.at("grb", doors["grb"])
     return Way(mover=GridFtpMover(), source=source, destination=destination)

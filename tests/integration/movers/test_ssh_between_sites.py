@@ -252,18 +252,13 @@ def test_the_destination_starts_where_only_it_reaches_the_other(pair: Pair) -> N
 def test_sites_that_do_not_reach_each_other_are_named_with_the_way_out(pair: Pair) -> None:
     """The route may be relayed then."""
     pair.write("file", b"content")
-    addresses = [address_of(site) for site in (pair.source, pair.destination)]
+    addresses = [site.address for site in (pair.source, pair.destination)]
     pair.source.execute("ip", "route", "add", "blackhole", addresses[1])
     try:
         with pytest.raises(StagingError, match=r"mva does not reach mvb .*mvb does not reach mva .*[Rr]elay"):
             move("tar", pair.request("file"))
     finally:
         pair.source.execute("ip", "route", "del", "blackhole", addresses[1])
-
-
-def address_of(site: TestbedSite) -> str:
-    """Of the testbed's network."""
-    return (site.folder / "sites" / site.name / "address").read_text().strip()
 
 
 @pytest.mark.parametrize("missing", ["source", "destination"])
