@@ -19,7 +19,7 @@ def sites_view(sites: Mapping[str, Site]) -> RenderableType:
     for name, site in sites.items():
         labels, slots = ", ".join(site.labels), shown_slots(site.slots)
         about = Text(site.description, style="dim")
-        table.add_row(Text(name, style="bold"), labels, site.executor.type, site.container.type, slots, about)
+        table.add_row(Text(name, style="bold"), labels, site.executes_by, site.container.type, slots, about)
     return table
 
 
@@ -28,7 +28,7 @@ def site_view(site: Site, *, name: str) -> RenderableType:
     rows: dict[str, RenderableType | None] = {
         "description": site.description,
         "labels": ", ".join(site.labels),
-        "executor": site.executor.type,
+        "executor": site.executes_by,
         "storage": site.storage.type,
         "container": site.container.type,
         "workdir": site.workdir,
