@@ -12,12 +12,10 @@ from threading import Event, Thread
 
 from metadata.errors import SiteUnavailableError
 from metadata.holders import HEARTBEAT_S, lives, this_process
-from metadata.sessions import Sessions
+from metadata.sessions import Sessions, insertion
 
-_TAKE = """
-    INSERT INTO claims (place, holder, host, pid, process_started_at, heartbeat_at)
-    VALUES (:place, :holder, :host, :pid, :process_started_at, :heartbeat_at) ON CONFLICT DO NOTHING
-"""
+_COLUMNS = ("place", "holder", "host", "pid", "process_started_at", "heartbeat_at")
+_TAKE = f"{insertion('claims', _COLUMNS)} ON CONFLICT DO NOTHING"
 _TAKEN = "SELECT place FROM claims WHERE holder = :holder"
 _HOLDERS = "SELECT DISTINCT holder, host, pid, process_started_at, heartbeat_at FROM claims"
 _RENEW = "UPDATE claims SET heartbeat_at = :now WHERE holder = :holder"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from metadata.sessions import Session, Sessions
+from metadata.sessions import Session, Sessions, insertion
 
 PAUSE, CANCEL = "pause", "cancel"
 
@@ -33,7 +33,7 @@ class Holds:
         with self._sessions.writing() as session:
             for row in rows:
                 session.change("DELETE FROM holds WHERE held = :held", held=row["held"])
-                session.change("INSERT INTO holds (held, wish, made_at) VALUES (:held, :wish, :made_at)", **row)
+                session.change(insertion("holds", row), **row)
 
     def release(self, names: Iterable[str]) -> None:
         """Nothing is wanted of these any more."""

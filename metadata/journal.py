@@ -10,7 +10,7 @@ from typing import Any
 
 from metadata.errors import EngineBusyError, NotFoundError
 from metadata.holds import Wishes, read_wishes
-from metadata.sessions import Row, Session, Sessions, document
+from metadata.sessions import Row, Session, Sessions, document, insertion
 
 RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS, MESSAGES = _PARENTS_FIRST = (
     "runs", "steps", "tasks", "attempts", "transfers", "messages",
@@ -71,14 +71,14 @@ class Journal:
             self._check_lease(session)
             for table in _PARENTS_FIRST:
                 for names, rows in _alike(page.inserts.get(table, {}).values()).items():
-                    session.change_each(_insertion(table, names), rows)
+                    session.change_each(insertion(table, names), rows)
             for table in _PARENTS_FIRST:
                 changes = [{"id": key, **row} for (of, key), row in page.updates.items() if of == table]
                 for names, rows in _alike(changes).items():
                     settings = ", ".join(f"{name} = :{name}" for name in names if name != "id")
                     session.change_each(f"UPDATE {table} SET {settings} WHERE id = :id", rows)
             if page.events:
-                session.change_each(_insertion("events", page.events[0]), page.events)
+                session.change_each(insertion("events", page.events[0]), page.events)
 
     def _check_lease(self, session: Session) -> None:
         if self._holder is None:
@@ -152,11 +152,6 @@ class Journal:
         for row in rows:
             row |= {name: document(row[name]) for name in _DOCUMENTS if name in row}
         return rows
-
-
-def _insertion(table: str, names: Iterable[str]) -> str:
-    columns = tuple(names)
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"
 
 
 def _alike(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:

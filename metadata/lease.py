@@ -8,14 +8,12 @@ from typing import Self
 
 from metadata.errors import EngineBusyError
 from metadata.holders import lives, this_process
-from metadata.sessions import Row, Sessions
+from metadata.sessions import Row, Sessions, insertion
 
 _PATIENCE_S = 0.5
 
-_BEGIN = """
-    INSERT INTO leases (id, holder, host, pid, process_started_at, heartbeat_at)
-    VALUES (1, :holder, :host, :pid, :process_started_at, :heartbeat_at) ON CONFLICT DO NOTHING
-"""
+_COLUMNS = ("id", "holder", "host", "pid", "process_started_at", "heartbeat_at")
+_BEGIN = f"{insertion('leases', _COLUMNS)} ON CONFLICT DO NOTHING"
 _INHERIT = """
     UPDATE leases SET holder = :holder, host = :host, pid = :pid, process_started_at = :process_started_at,
         heartbeat_at = :heartbeat_at
@@ -66,7 +64,7 @@ class EngineLease:
         """False when somebody else was quicker: only the very row that was found dead may be replaced."""
         mine = {"holder": self.holder, **this_process()}
         with self._sessions.writing() as session:
-            taken = session.change(_INHERIT, **mine, dead=dead) if dead else session.change(_BEGIN, **mine)
+            taken = session.change(_INHERIT, **mine, dead=dead) if dead else session.change(_BEGIN, id=1, **mine)
         return taken == 1
 
 

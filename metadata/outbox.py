@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 
-from metadata.sessions import Row, Sessions
+from metadata.sessions import Row, Sessions, insertion
 
 MOST_AT_ONCE = 100
 
 _TROUBLE = """
     UPDATE messages SET tries = tries + 1, not_before = :not_before, trouble = :trouble WHERE id = :id
 """
-_TOLD = """
-    INSERT INTO events (run_id, at, kind, subject, message) VALUES (:run_id, :at, :kind, :subject, :message)
-"""
+_TOLD = insertion("events", ("run_id", "at", "kind", "subject", "message"))
 
 
 class Outbox:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -88,6 +88,12 @@ def prepared_file(path: str) -> Path:
     file = Path(path).expanduser().absolute()
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
+
+
+def insertion(table: str, columns: Iterable[str]) -> str:
+    """The statement that adds a row with values for these columns; both are the program's own words."""
+    names = tuple(columns)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
 
 
 def document(stored: Any) -> Any:

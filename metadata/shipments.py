@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metadata.holders import lives, this_process
-from metadata.sessions import Row, Sessions
+from metadata.sessions import Row, Sessions, insertion
 
 _KEPT_S = 7 * 86400.0
 """Those of which nothing was heard for so long are forgotten."""
@@ -17,7 +17,7 @@ _COLUMNS = (
     "id", "name", "source_site", "destination_site", "files", "size_bytes", "bytes_done", "state", "message", "host",
     "pid", "process_started_at", "heartbeat_at", "created_at",
 )  # fmt: skip
-_BEGIN = f"INSERT INTO shipments ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"
+_BEGIN = insertion("shipments", _COLUMNS)
 _OPEN = "SELECT * FROM shipments WHERE ended_at IS NULL ORDER BY created_at"
 _ENDED = "SELECT * FROM shipments WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT :most"
 

@@ -12,7 +12,7 @@ import pytest
 from metadata import claims
 from metadata.claims import Claims, place_of
 from metadata.holders import LAPSES_AFTER_S, this_process
-from metadata.sessions import Sessions
+from metadata.sessions import Sessions, insertion
 from tests.testbed.fixtures import wait_until
 
 HOLDER = """
@@ -72,9 +72,8 @@ def test_what_a_dead_process_held_is_free(url: str, database: Sessions) -> None:
 def test_a_process_on_another_machine_shows_that_it_lives(database: Sessions, silent_s: float, *, free: bool) -> None:
     """Nobody here can look at it."""
     other = {**this_process(), "host": "elsewhere", "heartbeat_at": time.time() - silent_s}
-    columns = ("place", "holder", *other)
-    statement = f"INSERT INTO claims ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"
-    change(database, statement, place="a", holder="other", **other)
+    row = {"place": "a", "holder": "other", **other}
+    change(database, insertion("claims", row), **row)
     with Claims(database).held({"a"}) as claim:
         assert claim.places == ({"a"} if free else frozenset())
 

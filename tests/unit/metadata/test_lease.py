@@ -14,7 +14,7 @@ import pytest
 
 from metadata.errors import EngineBusyError
 from metadata.lease import EngineLease, holder_of
-from metadata.sessions import Row, Sessions
+from metadata.sessions import Row, Sessions, insertion
 from tests.unit.orchestrator.homes import wait_until
 
 HOLDER = """
@@ -29,10 +29,8 @@ with EngineLease(open_sessions(sys.argv[1])):
 
 def write_down(database: Sessions, row: Row) -> None:
     """The lease of somebody else."""
-    columns = "id, holder, host, pid, process_started_at, heartbeat_at"
-    values = ", ".join(f":{name}" for name in columns.split(", "))
     with database.writing() as session:
-        session.change(f"INSERT INTO leases ({columns}) VALUES ({values})", **row)
+        session.change(insertion("leases", row), **row)
 
 
 @pytest.fixture
