@@ -124,6 +124,7 @@ def _measured(yard: Yard, options: argparse.Namespace, folder: Path) -> None:
             for load in loads[link.name]:
                 runs += _told_runs(yard, contenders, load, link, options.repeat)
     finally:
+        yard.clear()
         yard.cable.shape(LINKS["none"])
         if options.stop:
             sites("stop", *options.sites)

@@ -45,6 +45,14 @@ class Yard:
     """For logs and homes; removed by whoever made it."""
     quickest_s: dict[tuple[str, str], float] = field(default_factory=dict)
     """The shortest transfer so far, by link and load."""
+    left: list[str] = field(default_factory=list)
+    """Folders at the destination that are removed at the end."""
+
+    def clear(self) -> None:
+        """Nothing is left at the destination."""
+        for target in self.left:
+            shutil.rmtree(self.cable.destination.seen(target), ignore_errors=True)
+        self.left.clear()
 
     def measured(self, contender: Contender, load: Load, link: Link) -> Run:
         """One run in new folders at both ends. Raises RunFailedError unless all has arrived."""
@@ -109,7 +117,7 @@ class Yard:
 
     @contextmanager
     def _task(self, load: Load, link: Link) -> Iterator[tuple[Task, Path]]:
-        """New folders, here and there; what arrived is removed at once."""
+        """New folders, here and there; one large file that arrived is removed at once."""
         work = Path(tempfile.mkdtemp(dir=self.folder))
         for part in ("run", "home", "tmp"):
             (work / part).mkdir()
@@ -118,7 +126,12 @@ class Yard:
         try:
             yield task, work
         finally:
-            shutil.rmtree(self.cable.destination.seen(task.target), ignore_errors=True)
+            # A file system like ext4 passes over every inode that was freed in the last minute or five, one by one:
+            # who comes after a folder of thousands is removed would pay for that with every file.
+            if load.files == 1:
+                shutil.rmtree(self.cable.destination.seen(task.target), ignore_errors=True)
+            else:
+                self.left.append(task.target)
             shutil.rmtree(_sockets(work), ignore_errors=True)
 
     def _launched(
