@@ -92,6 +92,14 @@ class Storage(Protocol):
         """
 
 
+@runtime_checkable
+class SupportsConnecting(Protocol):
+    """A storage that has to log in before it knows anything."""
+
+    def connect(self) -> None:
+        """What a first question would have to wait for is there. Raises what the other methods do."""
+
+
 class Direction(StrEnum):
     """Which way the bytes of a transfer go, seen from this machine."""
 

@@ -50,12 +50,16 @@ class Program:
         self._feeder = threading.Thread(target=self._write, args=(content, then_close), daemon=True)
         self._feeder.start()
 
-    def _write(self, content: bytes, then_close: bool) -> None:
+    def write(self, content: bytes) -> None:
+        """It has been given `content`. Raises OSError when it reads no more."""
         rest = memoryview(content)
+        while rest:
+            rest = rest[self.stdin.write(rest) :]
+
+    def _write(self, content: bytes, then_close: bool) -> None:
         # Who reads no more has a reason, and says it when asked how it ended.
         with contextlib.suppress(OSError, ValueError):
-            while rest:
-                rest = rest[self.stdin.write(rest) :]
+            self.write(content)
         if then_close:
             self.close_stdin()
 

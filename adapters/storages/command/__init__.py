@@ -1,4 +1,7 @@
-"""The file system of a site that is reached by commands: GNU tools do the work there."""
+"""The file system of a site that is reached by commands: GNU tools do the work there.
+
+Where the site has Python, questions about many files are answered by a program that stays (`agent`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from adapters.movers._ssh.sides import Side
+from adapters.storages.command.conversation import Conversation, RefusedError
 from adapters.storages.command.scripts import COPY, DIGEST, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
 from metadata.errors import NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import Argv, CommandResult, CommandRunner, SiteSettings
@@ -19,6 +24,8 @@ from staging.ports import Endpoint, FileDigest, FileStat
 _LONG_S = 24 * 3600.0
 _AT_ONCE = 20_000
 """Paths in one question: an answer stays below some megabytes."""
+_MANY = 200
+"""Of so many files the program that stays is asked, though it has to be started first."""
 _ABSENT = ("No such file", "cannot stat", "Not a directory")
 _FULL = ("No space left", "Disk quota exceeded")
 _FAILED_PAIR = re.compile(r"^pair (\d+): ", re.MULTILINE)
@@ -37,6 +44,13 @@ class CommandStorage:
         self._site = settings.name
         self._runner = runner
         self.endpoint = Endpoint(site=settings.name, doors=_doors(settings), shell=runner)
+        door = None if self.endpoint.local else self.endpoint.doors.get("ssh")
+        self._agent = Conversation(Side(site=settings.name, door=door))
+
+    def connect(self) -> None:
+        """The program that stays is there, or commands can be run where there can be none."""
+        if not self._agent.begin():
+            self._runner.run(("true",))
 
     def stat(self, path: str) -> FileStat | None:
         """The file's facts; None when there is none."""
@@ -44,6 +58,8 @@ class CommandStorage:
 
     def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
         """The facts of many files; one that is not there is absent from the answer."""
+        if self._asks_agent(paths):
+            return self._told_stats(paths)
         found: dict[str, FileStat] = {}
         for some in _chunks(paths):
             answer = self._sh(STATS, stdin=_joined(some), path=some[0])
@@ -66,6 +82,8 @@ class CommandStorage:
 
     def digests(self, paths: Sequence[str]) -> Mapping[str, FileDigest]:
         """The same of many files; one that is not there or cannot be read is absent from the answer."""
+        if self._asks_agent(paths):
+            return self._told_digests(paths)
         hashes: dict[str, str] = {}
         sizes: dict[str, int] = {}
         for some in _chunks(paths):
@@ -106,8 +124,12 @@ class CommandStorage:
         self.rename_all([(source, target)])
 
     def rename_all(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """The same for many files, in one process at the site where it has Perl."""
-        self._pairwise(RENAME, pairs)
+        """The same for many files, in one process at the site where it has Python or Perl."""
+        if self._asks_agent(pairs):
+            for some in _chunks(pairs):
+                self._ask("rename", [path for pair in some for path in pair])
+        else:
+            self._pairwise(RENAME, pairs)
 
     def copy_all(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Each target holds what its source does."""
@@ -123,16 +145,51 @@ class CommandStorage:
             if PurePosixPath(path) in (PurePosixPath("/"), PurePosixPath()):
                 raise SiteError(f"{self._site}: {path!r} is not removed, whoever asks", site=self._site)
         for some in _chunks(paths):
+            if self._asks_agent(paths):
+                self._ask("remove", some)
+                continue
             self._sh("exec xargs -0 -r rm -rf --", stdin=_joined(some), path=some[0], timeout_s=_LONG_S)
 
     def free_bytes(self, path: str) -> int:
         """Room left for the user where `path` lies, or will lie."""
+        if self._agent.open and self._agent.begin():
+            return int(self._ask("free", [path])[0])
         script = 'p=$1; while [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done; df -PB1 -- "$p" | tail -n 1'
         return int(self._sh(script, path, path=path).stdout.split()[3])
 
     def probe_room(self, path: str, *, size_bytes: int) -> None:
         """Reserves room and lets go of it. Where the file system cannot reserve, 64 MiB at most are really written."""
         self._sh(PROBE, path, str(size_bytes), path=path, timeout_s=_LONG_S)
+
+    def _asks_agent(self, items: Sequence[object]) -> bool:
+        """Whether the program that stays is asked: for a few files a command is quicker than to start it."""
+        return bool(items) and (self._agent.open or len(items) >= _MANY) and self._agent.begin()
+
+    def _told_stats(self, paths: Sequence[str]) -> dict[str, FileStat]:
+        found: dict[str, FileStat] = {}
+        for some in _chunks(paths):
+            for path, row in zip(some, self._ask("stats", some), strict=True):
+                if row:
+                    size, on_disk, modified, inode = map(int, row.split())
+                    holes = max(0, size - on_disk)
+                    found[path] = FileStat(size_bytes=size, modified_ns=modified, inode=inode, hole_bytes=holes)
+        return found
+
+    def _told_digests(self, paths: Sequence[str]) -> dict[str, FileDigest]:
+        found: dict[str, FileDigest] = {}
+        for some in _chunks(paths):
+            for path, row in zip(some, self._ask("digests", some), strict=True):
+                if row:
+                    size, sha256 = row.decode().split()
+                    found[path] = FileDigest(size_bytes=int(size), sha256=sha256)
+        return found
+
+    def _ask(self, verb: str, paths: Sequence[str]) -> list[bytes]:
+        """The answer of the program that stays; its failure in our words."""
+        try:
+            return self._agent.ask(verb, paths)
+        except RefusedError as error:
+            raise self._failed(paths[error.number], str(error), error.code) from error
 
     def _pairwise(self, script: str, pairs: Sequence[tuple[str, str]]) -> None:
         """Runs a script that takes pairs of paths; its failure is told with the path of the pair that failed."""
@@ -155,13 +212,17 @@ class CommandStorage:
         return self._runner.run(("env", "LC_ALL=C", *argv), stdin=stdin, timeout_s=timeout_s)
 
     def _refused(self, answer: CommandResult, path: str) -> NotFoundError | NoSpaceError | SiteError:
-        words = answer.stderr.strip().splitlines()[-1:] or [f"exit code {answer.exit_code}"]
-        if any(word in answer.stderr for word in _FULL):
+        return self._failed(path, answer.stderr, answer.exit_code)
+
+    def _failed(self, path: str, words: str, code: int) -> NotFoundError | NoSpaceError | SiteError:
+        """What a tool or the operating system said, in our words."""
+        if any(word in words for word in _FULL):
             message = f"{self._site}: no room left for {path}; free some space there, then: convoy retry"
             return NoSpaceError(message, site=self._site)
-        if any(word in answer.stderr for word in (*_ABSENT, os.strerror(2))):
+        if any(word in words for word in (*_ABSENT, os.strerror(2))):
             return NotFoundError(f"{self._site}: there is no {path}", site=self._site)
-        return SiteError(f"{self._site}: {path}: {words[0]}", site=self._site, exit_code=answer.exit_code)
+        last = (words.strip().splitlines() or [f"exit code {code}"])[-1]
+        return SiteError(f"{self._site}: {path}: {last}", site=self._site, exit_code=code)
 
 
 def _doors(settings: SiteSettings) -> dict[str, Mapping[str, str]]:

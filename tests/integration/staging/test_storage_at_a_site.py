@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from metadata.errors import NoSpaceError
+from adapters.storages.command import conversation
+from metadata.errors import NoSpaceError, NotFoundError, SiteError, SiteUnavailableError
 from orchestrator.ports import CommandRunner, SiteSettings
 from orchestrator.registry import load
 from staging.ports import Storage
@@ -45,8 +46,12 @@ def place(testbed: Testbed) -> Iterator[tuple[Storage, str, CountingRunner]]:
     runner.close()
 
 
-def test_thousands_of_files_of_any_name_take_one_question_each(place: tuple[Storage, str, CountingRunner]) -> None:
-    """Facts, digests, renames and removal."""
+@pytest.mark.parametrize(("python", "commands"), [("python3", 3), ("no-such-python", 7)])
+def test_thousands_of_files_of_any_name_take_one_question_each(
+    place: tuple[Storage, str, CountingRunner], python: str, commands: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts, digests, renames and removal: by the program that stays, or by commands where there is no Python."""
+    monkeypatch.setattr(conversation, "PYTHON", python)
     storage, folder, counting = place
     script = f'mkdir -p {folder}/in && cd {folder}/in && seq {MANY} | while read n; do echo $n >"f $n\'"; done'
     counting.runner.run(("/bin/sh", "-c", script), timeout_s=120)
@@ -64,7 +69,31 @@ def test_thousands_of_files_of_any_name_take_one_question_each(place: tuple[Stor
     assert storage.files_below(f"{folder}/in") == []
     storage.remove_all([target for _, target in pairs])
     assert storage.files_below(f"{folder}/out") == []
-    assert counting.asked == 7
+    assert counting.asked == commands
+
+
+def test_a_program_that_was_ended_is_told_and_started_again(
+    place: tuple[Storage, str, CountingRunner], testbed: Testbed
+) -> None:
+    """Whether it had done what it was asked for is not known."""
+    storage, folder, _ = place
+    storage.write(f"{folder}/file", b"content")
+    names = [f"{folder}/file", *(f"{folder}/{number}" for number in range(MANY))]
+    assert list(storage.stats(names)) == [names[0]]
+    testbed.site("sta").execute("pkill", "-u", "alice", "-f", "sys.stdin.buffer")
+    with pytest.raises(SiteUnavailableError, match="try again"):
+        storage.stats(names)
+    assert list(storage.stats(names)) == [names[0]]
+
+
+def test_what_the_file_system_refuses_is_told_by_name(place: tuple[Storage, str, CountingRunner]) -> None:
+    """The path that failed, and why."""
+    storage, folder, _ = place
+    names = [f"{folder}/{number}" for number in range(MANY)]
+    with pytest.raises(NotFoundError, match=f"there is no {folder}/0"):
+        storage.rename_all([(name, f"{name}-new") for name in names])
+    with pytest.raises(SiteError, match="Permission denied"):
+        storage.stats([f"/root/{number}" for number in range(MANY)])
 
 
 def test_the_site_is_reached_by_ssh_and_by_its_shell(place: tuple[Storage, str, CountingRunner]) -> None:

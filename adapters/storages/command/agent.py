@@ -1,0 +1,170 @@
+"""Answers questions about many files at once, as long as somebody asks.
+
+It is sent to sites as text and runs there by itself: Python 3.6, the standard library, nothing else, so it knows no
+walrus and no annotations. Paths are bytes, because a site's locale is not ours.
+
+A question is a line of its verb and of the size of what follows: fields with a NUL behind each. So is an answer,
+with `done` or `failed` as its verb. What failed is told by the number of the path and of the error.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import sys
+
+TYPES = False
+if TYPES:
+    from typing import BinaryIO, Callable, Dict, List  # noqa: UP035 - of Python 3.6
+
+IDLE_S = 60
+CHUNK = 1 << 20
+ABSENT = (errno.ENOENT, errno.ENOTDIR)
+
+
+class FailedError(Exception):
+    """One of the paths failed."""
+
+    def __init__(self, number: int, error: OSError) -> None:
+        super().__init__(number, error)
+        self.fields = [b"%d" % number, b"%d" % (error.errno or 0)]
+
+
+class Folders:
+    """Folders that are known to be there, or not to be: of a thousand files in one, it is looked for once."""
+
+    def __init__(self) -> None:
+        self.there = {}  # type: Dict[bytes, bool]
+
+    def has(self, path: bytes) -> bool:
+        """Whether the folder in which the path would lie is there."""
+        folder = os.path.dirname(path)  # noqa: PTH120 - of bytes
+        if folder not in self.there:
+            self.there[folder] = is_there(folder)
+        return self.there[folder]
+
+    def make(self, path: bytes) -> None:
+        """It is there."""
+        if not self.has(path):
+            folder = os.path.dirname(path)  # noqa: PTH120 - of bytes
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - of bytes
+            self.there[folder] = True
+
+
+def is_there(path: bytes) -> bool:
+    """False only where nothing can lie below it; whoever may not look is told so later."""
+    try:
+        os.stat(path)  # noqa: PTH116 - of bytes
+    except OSError as error:
+        return error.errno not in ABSENT
+    return True
+
+
+def stats(paths: "List[bytes]") -> "List[bytes]":
+    """Size, bytes on the disk, time and inode of each file; nothing for one that is not there."""
+    folders = Folders()
+    return [facts(number, path) if folders.has(path) else b"" for number, path in enumerate(paths)]
+
+
+def facts(number: int, path: bytes) -> bytes:
+    """The same of one file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - of bytes
+    except OSError as error:
+        if error.errno in ABSENT:
+            return b""
+        raise FailedError(number, error) from error
+    return b"%d %d %d %d" % (found.st_size, found.st_blocks * 512, found.st_mtime_ns, found.st_ino)
+
+
+def digests(paths: "List[bytes]") -> "List[bytes]":
+    """Size and SHA-256 of each file; nothing for one that cannot be read."""
+    buffer = bytearray(CHUNK)
+    return [digest(path, buffer) for path in paths]
+
+
+def digest(path: bytes, buffer: bytearray) -> bytes:
+    """The same of one file."""
+    view, found, size = memoryview(buffer), hashlib.sha256(), 0
+    try:
+        with open(path, "rb", buffering=0) as file:
+            for got in iter(lambda: file.readinto(buffer), 0):
+                found.update(view[:got])
+                size += got or 0
+    except OSError:
+        return b""
+    return b"%d %s" % (size, found.hexdigest().encode())
+
+
+def rename(pairs: "List[bytes]") -> "List[bytes]":
+    """Each source has its target's name, at once; the targets' folders are made."""
+    folders = Folders()
+    for number, (source, target) in enumerate(zip(pairs[0::2], pairs[1::2])):
+        try:
+            folders.make(target)
+            os.replace(source, target)  # noqa: PTH105 - of bytes
+        except OSError as error:
+            raise FailedError(2 * number, error) from error
+    return []
+
+
+def remove(paths: "List[bytes]") -> "List[bytes]":
+    """None of the files and folders is there."""
+    for number, path in enumerate(paths):
+        try:
+            if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114 - of bytes
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)  # noqa: PTH108 - of bytes
+        except OSError as error:
+            if error.errno not in ABSENT:
+                raise FailedError(number, error) from error
+    return []
+
+
+def free(paths: "List[bytes]") -> "List[bytes]":
+    """Room in bytes that is left for the user where each path lies, or will lie."""
+    rooms = []
+    for number, path in enumerate(paths):
+        try:
+            while not os.path.exists(path):  # noqa: PTH110 - of bytes
+                path = os.path.dirname(path)  # noqa: PTH120, PLW2901 - of bytes
+            found = os.statvfs(path)
+        except OSError as error:
+            raise FailedError(number, error) from error
+        rooms.append(b"%d" % (found.f_bavail * found.f_frsize))
+    return rooms
+
+
+def answer(verb: bytes, fields: "List[bytes]") -> "List[bytes]":
+    """`done` or `failed`, and what goes with it."""
+    verbs = {
+        b"stats": stats, b"digests": digests, b"rename": rename, b"remove": remove, b"free": free,
+    }  # type: Dict[bytes, Callable[[List[bytes]], List[bytes]]]  # fmt: skip
+    try:
+        return [b"done", *verbs[verb](fields)]
+    except FailedError as error:
+        return [b"failed", *error.fields]
+
+
+def main(source: "BinaryIO", out: "BinaryIO", mark: bytes) -> None:
+    """Questions come from `source` until it ends, or nobody asks for a while. A login shell may have talked before."""
+    out.write(b"\n" + mark + b"\n")
+    out.flush()
+    while True:
+        signal.alarm(IDLE_S)
+        line = source.readline()
+        if not line:
+            return
+        verb, size = line.split()
+        content = source.read(int(size))
+        signal.alarm(0)
+        told, *fields = answer(verb, content.split(b"\0")[:-1])
+        text = b"".join([field + b"\0" for field in fields])
+        out.write(b"%s %d\n%s" % (told, len(text), text))
+        out.flush()
+
+
+if __name__ == "__main__":
+    main(sys.stdin.buffer, sys.stdout.buffer, sys.argv[1].encode())
