@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,6 +59,8 @@ class Trip:
     bytes_moved: int
     seconds: float
     """Until all was verified and had its final name."""
+    began_at: float = 0.0
+    """In time.monotonic()'s seconds."""
     hole_bytes: int = 0
     """Bytes that were not sent because they are nothing."""
 
@@ -73,6 +76,31 @@ class Trip:
             direction=str(self.way.direction), streams=self.way.streams, files=self.files,
             size_bytes=self.bytes_moved, seconds=max(self.seconds, _INSTANT_S), measured_at=measured_at,
         )  # fmt: skip
+
+
+def merged(trips: Iterable[Trip]) -> list[Trip]:
+    """One trip for each way, of those that tell something; time in which several were under way counts once."""
+    by_way: dict[Way, list[Trip]] = {}
+    for trip in trips:
+        if trip.telling:
+            by_way.setdefault(trip.way, []).append(trip)
+    return [
+        Trip(
+            way=way, files=sum(trip.files for trip in rows), bytes_moved=sum(trip.bytes_moved for trip in rows),
+            seconds=_busy_s(rows), began_at=min(trip.began_at for trip in rows),
+        )
+        for way, rows in by_way.items()
+    ]  # fmt: skip
+
+
+def _busy_s(trips: Iterable[Trip]) -> float:
+    """For how long at least one of them was under way."""
+    busy, until = 0.0, float("-inf")
+    for trip in sorted(trips, key=lambda trip: trip.began_at):
+        ended = trip.began_at + trip.seconds
+        busy += max(0.0, ended - max(until, trip.began_at))
+        until = max(until, ended)
+    return busy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from staging.ports import Credential
 
@@ -25,6 +26,23 @@ class LinkRules:
     def share_bytes_per_s(self) -> float | None:
         """What one transfer may take of the limit."""
         return None if self.limit_bytes_per_s is None else self.limit_bytes_per_s / (self.at_once or 1)
+
+    def opens_at(self, now: float) -> float:
+        """When transfers may begin, in seconds since the epoch; `now` while they may.
+
+        The window is in minutes of this machine's day.
+        """
+        if self.window is None:
+            return now
+        begins, ends = self.window
+        moment = datetime.fromtimestamp(now)  # noqa: DTZ006 - people write their own time of the day
+        minute = 60 * moment.hour + moment.minute
+        inside = begins <= minute < ends if begins < ends else minute >= begins or minute < ends
+        if inside:
+            return now
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        opens = midnight + timedelta(minutes=begins)
+        return (opens if opens > moment else opens + timedelta(days=1)).timestamp()
 
 
 ANY_WAY = LinkRules()

@@ -345,7 +345,7 @@ class _Load:
         seconds = time.monotonic() - begin
         self.trips.append(
             Trip(
-                way=way, files=len(orders), bytes_moved=result.bytes_moved, seconds=seconds,
+                way=way, files=len(orders), bytes_moved=result.bytes_moved, seconds=seconds, began_at=begin,
                 hole_bytes=result.hole_bytes,
             )
         )  # fmt: skip

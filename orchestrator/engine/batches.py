@@ -6,7 +6,6 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from orchestrator.engine.live import LiveTransfer
@@ -78,14 +77,14 @@ class Queue:
     def due_at(self, now: float) -> Iterator[float]:
         """When waiting transfers may begin that may not yet."""
         for pair, transfers in self.waiting.items():
-            opens = opens_at(self.rules(pair).window, now)
+            opens = self.rules(pair).opens_at(now)
             if opens > now and transfers:
                 yield opens
             yield from {transfer.not_before for transfer in transfers.values() if transfer.not_before > now}
 
     def closed(self, now: float) -> dict[Pair, float]:
         """Links on which something waits for their window, with the time when it opens."""
-        opens = {pair: opens_at(self.rules(pair).window, now) for pair, found in self.waiting.items() if found}
+        opens = {pair: self.rules(pair).opens_at(now) for pair, found in self.waiting.items() if found}
         return {pair: at for pair, at in opens.items() if at > now}
 
     def _next(self, now: float, importance: Callable[[LiveTransfer], tuple[float, ...]]) -> Batch | None:
@@ -113,7 +112,7 @@ class Queue:
             if transfers
             and links[pair] < (self.rules(pair).at_once or _default_at_once(self.rules(pair)))
             and all(sites[site] < _AT_A_SITE for site in pair)
-            and opens_at(self.rules(pair).window, now) <= now
+            and self.rules(pair).opens_at(now) <= now
         ]
 
 
@@ -134,24 +133,6 @@ def _together(ranked: list[LiveTransfer]) -> Iterator[LiveTransfer]:
             yield transfer
         if first.size_bytes >= ALONE_BYTES:
             return
-
-
-def opens_at(window: tuple[int, int] | None, now: float) -> float:
-    """When transfers may begin, in seconds since the epoch; `now` or earlier while they may.
-
-    The window is in minutes of this machine's day, and may go past midnight.
-    """
-    if window is None:
-        return now
-    begins, ends = window
-    moment = datetime.fromtimestamp(now)  # noqa: DTZ006 - people write their own time of the day
-    minute = 60 * moment.hour + moment.minute
-    inside = begins <= minute < ends if begins < ends else minute >= begins or minute < ends
-    if inside:
-        return now
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    opens = midnight + timedelta(minutes=begins)
-    return (opens if opens > moment else opens + timedelta(days=1)).timestamp()
 
 
 def importance_of(

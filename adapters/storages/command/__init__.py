@@ -1,6 +1,6 @@
 """The file system of a site that is reached by commands: GNU tools do the work there.
 
-Where the site has Python, questions about many files are answered by a program that stays (`agent`).
+Where the site has Python, questions about many files are answered by a program that stays (`_agent`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import base64
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from adapters.movers._ssh.sides import Side
-from adapters.storages.command.conversation import Conversation, RefusedError
+from adapters.storages._agent.conversation import Conversation, RefusedError
 from adapters.storages.command.scripts import COPY, DIGEST, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
 from metadata.errors import NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import Argv, CommandResult, CommandRunner, SiteSettings
@@ -59,7 +60,7 @@ class CommandStorage:
     def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
         """The facts of many files; one that is not there is absent from the answer."""
         if self._asks_agent(paths):
-            return self._told_stats(paths)
+            return self._told(self._agent.stats, paths)
         found: dict[str, FileStat] = {}
         for some in _chunks(paths):
             answer = self._sh(STATS, stdin=_joined(some), path=some[0])
@@ -83,7 +84,7 @@ class CommandStorage:
     def digests(self, paths: Sequence[str]) -> Mapping[str, FileDigest]:
         """The same of many files; one that is not there or cannot be read is absent from the answer."""
         if self._asks_agent(paths):
-            return self._told_digests(paths)
+            return self._told(self._agent.digests, paths)
         hashes: dict[str, str] = {}
         sizes: dict[str, int] = {}
         for some in _chunks(paths):
@@ -165,29 +166,24 @@ class CommandStorage:
         """Whether the program that stays is asked: for a few files a command is quicker than to start it."""
         return bool(items) and (self._agent.open or len(items) >= _MANY) and self._agent.begin()
 
-    def _told_stats(self, paths: Sequence[str]) -> dict[str, FileStat]:
-        found: dict[str, FileStat] = {}
+    def _told(self, question: Callable[[Sequence[str]], dict[str, _T]], paths: Sequence[str]) -> dict[str, _T]:
+        """What the program that stays knows of many files."""
+        found: dict[str, _T] = {}
         for some in _chunks(paths):
-            for path, row in zip(some, self._ask("stats", some), strict=True):
-                if row:
-                    size, on_disk, modified, inode = map(int, row.split())
-                    holes = max(0, size - on_disk)
-                    found[path] = FileStat(size_bytes=size, modified_ns=modified, inode=inode, hole_bytes=holes)
-        return found
-
-    def _told_digests(self, paths: Sequence[str]) -> dict[str, FileDigest]:
-        found: dict[str, FileDigest] = {}
-        for some in _chunks(paths):
-            for path, row in zip(some, self._ask("digests", some), strict=True):
-                if row:
-                    size, sha256 = row.decode().split()
-                    found[path] = FileDigest(size_bytes=int(size), sha256=sha256)
+            with self._refusals(some):
+                found |= question(some)
         return found
 
     def _ask(self, verb: str, paths: Sequence[str]) -> list[bytes]:
         """The answer of the program that stays; its failure in our words."""
-        try:
+        with self._refusals(paths):
             return self._agent.ask(verb, paths)
+
+    @contextmanager
+    def _refusals(self, paths: Sequence[str]) -> Iterator[None]:
+        """What the program that stays was refused, in our words."""
+        try:
+            yield
         except RefusedError as error:
             raise self._failed(paths[error.number], str(error), error.code) from error
 

@@ -9,7 +9,7 @@ from metadata.errors import InvalidInputError
 from metadata.files import check_path
 from metadata.policy import Policy
 from metadata.records import AttributeValue, DatasetRecord, NewFile
-from orchestrator.operations.data.carrying import FileProgress
+from orchestrator.operations.data.errands import FileProgress
 from orchestrator.operations.data.selections import files_at, storage_of
 from orchestrator.operations.inputs import digests_at, local_files
 from orchestrator.operations.workspace import Workspace

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from threading import BoundedSemaphore, Event, Lock
 
 from metadata.errors import (
     IntegrityError,
@@ -16,62 +18,39 @@ from metadata.errors import (
     StagingError,
     TransferInterruptedError,
 )
-from metadata.policy import Policy
 from metadata.records import ReplicaRecord
-from orchestrator.operations.data.shipping import Shipment
+from orchestrator.operations.data.errands import (
+    Cargo,
+    Carried,
+    Errand,
+    FileProgress,
+    cargo_of,
+    replica_of,
+    stuck,
+    told,
+)
+from orchestrator.operations.data.portions import portions
+from orchestrator.operations.data.shipping import HeldError, Shipment
 from orchestrator.operations.workspace import Workspace
-from staging.locations import Location, store_path
-from staging.orders import Arrival, Delivery, Order, Outcome, Trip
-from staging.ports import FileDigest
-from staging.routes import Routes
+from staging.orders import Arrival, Delivery, Order, Outcome, Trip, merged
+from staging.routes import Routes, Way
 from staging.transfers import Carrier
 
-FileProgress = Callable[[str, int, int], None]
-"""(what is on its way or read, bytes done, how many in all)"""
-
-_BATCH_FILES, _BATCH_BYTES = 10_000, 4 << 30
-"""What travels in one call, and is noted when it has arrived: between two calls the link is idle for a second."""
+_AT_ONCE = 4
+"""Portions on their way, whatever their links are."""
+_AT_ONCE_A_LINK = 2
+"""While one portion travels, the next is prepared and sets out."""
 _ELSEWHERE = (NotFoundError, IntegrityError, SiteUnavailableError)
 """Errors that another copy of the content may not have."""
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Errand:
-    """Some content that shall lie at a place."""
-
-    name: str
-    """For people."""
-    content: FileDigest
-    copies: tuple[ReplicaRecord, ...]
-    """Where it may be taken from."""
-    destination: Location
-    policy: Policy
-
-
-@dataclass(frozen=True, kw_only=True)
-class Carried:
-    """What became of an errand."""
-
-    name: str
-    site: str
-    path: str
-    size_bytes: int
-    bytes_moved: int = 0
-    """Bytes that travelled: none when the content was there already."""
-    source: str = ""
-    """The site that it came from."""
-    error: MiddlewareError | None = None
-
-    @property
-    def good(self) -> bool:
-        """Whether the content lies at its destination, verified."""
-        return self.error is None
+_Pair = tuple[str, str]
 
 
 def carry(
     workspace: Workspace,
-    errands: Sequence[Errand],
+    errands: Iterable[Errand],
     *,
+    cargo: Cargo | None = None,
     register: bool = True,
     asked_for: bool = True,
     progress: FileProgress | None = None,
@@ -84,37 +63,25 @@ def carry(
 
     Args:
         workspace: The home.
-        errands: Any number, to any sites; no two to the same place.
+        errands: Any number, to any sites; no two to the same place. They are taken one by one as they come, while
+            those before them travel, if `cargo` says what they are together.
+        cargo: Left out, it is counted.
         register: Whether the catalogue shall know what arrived as copies.
         asked_for: Whether a person wants the data; to read a copy is to use it then. Upkeep uses nothing.
-        progress: Called with the bytes that have arrived.
+        progress: Called with the bytes that have arrived, from several threads.
     """
-    if not errands:
-        return []
-    name, size = _called(errands), sum(errand.content.size_bytes for errand in errands)
-    with Shipment(workspace, name=name, files=len(errands), size_bytes=size) as shipment:
+    if cargo is None:
+        errands = list(errands)
+        if not errands:
+            return []
+        cargo = cargo_of(errands)
+    with Shipment(workspace, cargo) as shipment:
         going = _Round(
-            workspace, register=register, asked_for=asked_for, progress=progress, errands=errands, shipment=shipment
+            workspace, cargo=cargo, register=register, asked_for=asked_for, progress=progress, shipment=shipment
         )
-        carried = going.carried()
+        carried = going.carried(errands)
         shipment.settle(sum(not row.good for row in carried))
     return carried
-
-
-def _called(errands: Sequence[Errand]) -> str:
-    return errands[0].name if len(errands) == 1 else f"{errands[0].name} with {len(errands) - 1} more"
-
-
-def store_at(workspace: Workspace, site: str, sha256: str) -> Location:
-    """Where a site keeps content by its hash. Raises NotFoundError."""
-    return Location(site=site, path=str(store_path(workspace.workdir(site), sha256)))
-
-
-def raise_first(carried: Iterable[Carried]) -> None:
-    """Raises the first error; returns when there is none."""
-    for row in carried:
-        if row.error is not None:
-            raise row.error
 
 
 class _Round:
@@ -124,98 +91,136 @@ class _Round:
         self,
         workspace: Workspace,
         *,
+        cargo: Cargo,
         register: bool,
         asked_for: bool,
         progress: FileProgress | None,
-        errands: Sequence[Errand],
         shipment: Shipment,
     ) -> None:
         self._workspace = workspace
+        self._cargo = cargo
         self._shipment = shipment
         self._register = register
         self._asked_for = asked_for
-        self._progress = progress
-        self._errands = errands
         self._routes = workspace.routes
         self._carrier = Carrier(
             storages=workspace.storages, movers=workspace.movers, routes=self._routes, claims=workspace.claims
         )
-        self._total = sum(errand.content.size_bytes for errand in errands)
-        self._settled = 0
-        self._ranked: dict[tuple[str, str], float] = {}
+        self._tally = _Tally(cargo.size_bytes, progress)
+        self._left: dict[Errand, list[ReplicaRecord]] = {}
+        """Copies that were not tried yet."""
+        self._ranked: dict[_Pair, float] = {}
+        self._ways: dict[_Pair, Sequence[Way]] = {}
+        self._links: dict[_Pair, BoundedSemaphore] = {}
+        self._trips: defaultdict[_Pair, list[Trip]] = defaultdict(list)
+        self._stopping = Event()
 
-    def carried(self) -> list[Carried]:
-        left: dict[Errand, list[ReplicaRecord]] = {errand: self._sources(errand) for errand in self._errands}
-        found: dict[Errand, Carried] = {errand: _stuck(errand) for errand, sources in left.items() if not sources}
-        pending = [errand for errand, sources in left.items() if sources]
-        while pending:
-            again: list[Errand] = []
-            for batch in _batches(pending, left):
-                sources = [left[errand].pop(0) for errand in batch]
-                for errand, carried in zip(batch, self._bring(batch, sources), strict=True):
-                    found[errand] = carried
-                    if isinstance(carried.error, _ELSEWHERE) and left[errand]:
-                        again.append(errand)
-                    else:
-                        self._settled += errand.content.size_bytes
-            pending = again
-        return [found[errand] for errand in self._errands]
+    def carried(self, errands: Iterable[Errand]) -> list[Carried]:
+        found: dict[Errand, Carried] = {}
+        pending: Iterable[Errand] = self._placed(errands, found)
+        with self._crew() as crew:
+            while True:
+                rows = [row for future in self._sent(crew, pending) for row in future.result()]
+                found |= rows
+                again = [errand for errand, row in rows if isinstance(row.error, _ELSEWHERE) and self._left[errand]]
+                if not again:
+                    break
+                pending = again
+        self._note_links()
+        return list(found.values())
+
+    def _placed(self, errands: Iterable[Errand], found: dict[Errand, Carried]) -> Iterator[Errand]:
+        """Those that can be taken from somewhere. All of them have their place in `found` then."""
+        for errand in errands:
+            found[errand] = stuck(errand)
+            self._left[errand] = self._sources(errand)
+            if self._left[errand]:
+                yield errand
+
+    def _sent(self, crew: ThreadPoolExecutor, pending: Iterable[Errand]) -> list[Future[list[tuple[Errand, Carried]]]]:
+        """All of them are on their way, in portions that go the same way together."""
+
+        def pair(errand: Errand) -> _Pair:
+            return self._left[errand][0].site, errand.destination.site
+
+        sent = []
+        for portion in portions(pending, size_bytes=lambda errand: errand.content.size_bytes, group=pair):
+            self._prepare(pair(portion[0]))
+            sent.append(crew.submit(self._bring, portion, [self._left[errand].pop(0) for errand in portion]))
+        return sent
+
+    @contextmanager
+    def _crew(self) -> Iterator[ThreadPoolExecutor]:
+        """After an error the others break off, and what has arrived of them is kept for a resume."""
+        crew = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="carry")
+        try:
+            yield crew
+        except BaseException:
+            self._stopping.set()
+            crew.shutdown(cancel_futures=True)
+            raise
+        crew.shutdown()
 
     def _sources(self, errand: Errand) -> list[ReplicaRecord]:
         """The copies at known sites, the nearest first."""
         there = [copy for copy in errand.copies if copy.site in self._workspace.storages]
-        return sorted(there, key=lambda copy: (self._way(copy.site, errand.destination.site), copy.site, copy.path))
+        if len(there) < 2:
+            return there
+        return sorted(
+            there, key=lambda copy: (self._distance(copy.site, errand.destination.site), copy.site, copy.path)
+        )
 
-    def _way(self, source: str, destination: str) -> float:
+    def _distance(self, source: str, destination: str) -> float:
         if (source, destination) not in self._ranked:
             self._ranked[source, destination] = seconds(self._routes, source, destination, 1 << 30)
         return self._ranked[source, destination]
 
-    def _bring(self, batch: Sequence[Errand], sources: Sequence[ReplicaRecord]) -> list[Carried]:
-        orders = [
-            Order(
-                name=errand.name,
-                content=errand.content,
-                source=Location(site=source.site, path=source.path),
-                destination=errand.destination,
-                policy=errand.policy,
-            )
-            for errand, source in zip(batch, sources, strict=True)
-        ]
-        self._tell(batch[0].name, self._settled)
-        delivery = self._delivered(batch[0].name, orders)
-        arrived = [
-            (order, outcome)
-            for order, outcome in zip(orders, delivery.outcomes, strict=True)
-            if isinstance(outcome, Arrival)
-        ]
-        self._note(arrived, delivery.trips)
-        if delivery.lost:
-            pairs = [(order.source.path, order.content.sha256) for order in delivery.lost]
-            self._workspace.catalogue.remove_replicas(orders[0].source.site, pairs)
-        return [_told(order, outcome) for order, outcome in zip(orders, delivery.outcomes, strict=True)]
+    def _prepare(self, pair: _Pair) -> None:
+        """It is decided how to go, and how much may go at once."""
+        if pair in self._links:
+            return
+        rules = self._routes.rules_of(*pair)
+        most = rules.at_once or (1 if rules.limit_bytes_per_s else _AT_ONCE_A_LINK)
+        self._links[pair] = BoundedSemaphore(min(most, _AT_ONCE_A_LINK))
+        self._ways[pair] = ()
+        if pair[0] != pair[1]:
+            with suppress(StagingError):  # the carrier tells why there is none
+                cargo = self._cargo
+                routes = self._routes.ranked(*pair, size_bytes=cargo.size_bytes, files=cargo.files)
+                self._ways[pair] = [route.way for route in routes]
 
-    def _delivered(self, name: str, orders: Sequence[Order]) -> Delivery:
+    # -- in threads of their own -----------------------------------------------------------------------------------
+
+    def _bring(self, portion: Sequence[Errand], sources: Sequence[ReplicaRecord]) -> list[tuple[Errand, Carried]]:
+        pair = sources[0].site, portion[0].destination.site
+        orders = [errand.order(source) for errand, source in zip(portion, sources, strict=True)]
+        with self._links[pair]:
+            delivery = self._delivered(pair, orders)
+        self._note(pair, orders, delivery)
+        rows = [told(order, outcome) for order, outcome in zip(orders, delivery.outcomes, strict=True)]
+        settled = [errand for errand, row in zip(portion, rows, strict=True) if row.good or not self._left[errand]]
+        self._tally.settle(orders[0].name, sum(errand.content.size_bytes for errand in settled))
+        return list(zip(portion, rows, strict=True))
+
+    def _delivered(self, pair: _Pair, orders: Sequence[Order]) -> Delivery:
         """What became of the orders. While people hold them they wait, and go on from what arrived before."""
-        begun, trips = self._settled, list[Trip]()
-        outcomes: Sequence[Outcome] = ()
-        pair = orders[0].source.site, orders[0].destination.site
+        trips, outcomes, name = list[Trip](), list[Outcome](), orders[0].name
 
         def progress(done: int) -> None:
-            self._tell(name, begun + done)
-            self._shipment.tell(begun + done)
+            if self._stopping.is_set():
+                raise TransferInterruptedError(f"{name}: broken off")
+            self._shipment.tell(self._tally.tell(name, done))
 
         while True:
             try:
-                self._shipment.go(pair=pair, waiting=lambda why: self._tell(why, begun))
+                self._shipment.go(pair, opens_at=self._routes.rules_of(*pair).opens_at, waiting=self._tally.wait)
             except StagingError as error:
                 self._take_back(orders)
                 return Delivery(outcomes=_canceled(outcomes or [error] * len(orders), error), trips=tuple(trips))
-            delivery = self._carrier.carry(orders, progress=progress)
-            outcomes = delivery.outcomes
+            delivery = self._carrier.carry(orders, ways=self._ways[pair], progress=progress)
+            outcomes = list(delivery.outcomes)
             trips += delivery.trips
-            held = any(isinstance(outcome, TransferInterruptedError) for outcome in outcomes)
-            if not (held and self._shipment.wish):
+            if not any(isinstance(outcome, HeldError) for outcome in outcomes):
                 return replace(delivery, trips=tuple(trips))
 
     def _take_back(self, orders: Sequence[Order]) -> None:
@@ -223,22 +228,64 @@ class _Round:
         with suppress(MiddlewareError):  # `convoy data clean` finds them later
             self._workspace.storages[orders[0].destination.site].remove_all([order.partial_path for order in orders])
 
-    def _tell(self, name: str, done: int) -> None:
-        if self._progress:
-            self._progress(name, done, self._total)
-
-    def _note(self, arrived: Sequence[tuple[Order, Arrival]], trips: Sequence[Trip]) -> None:
+    def _note(self, pair: _Pair, orders: Sequence[Order], delivery: Delivery) -> None:
+        arrived = [
+            (order, outcome)
+            for order, outcome in zip(orders, delivery.outcomes, strict=True)
+            if isinstance(outcome, Arrival)
+        ]
+        catalogue = self._workspace.catalogue
         if self._register and arrived:
-            self._workspace.catalogue.add_replicas([_replica(order, arrival) for order, arrival in arrived])
+            catalogue.add_replicas([replica_of(order, arrival) for order, arrival in arrived])
         uses = {(order.content.sha256, order.source.site) for order, _ in arrived if self._asked_for}
         uses |= {(order.content.sha256, order.destination.site) for order, _ in arrived if self._register}
         self._workspace.retention.note_uses(uses)
         if arrived:
-            order = arrived[0][0]
-            link = order.source.site, order.destination.site
-            for trip in trips:
-                if trip.telling:
-                    self._workspace.catalogue.add_measurement(trip.measurement(*link, measured_at=time.time()))
+            self._trips[pair] += delivery.trips
+        if delivery.lost:
+            catalogue.remove_replicas(pair[0], [(order.source.path, order.content.sha256) for order in delivery.lost])
+
+    def _note_links(self) -> None:
+        """What went over a link at the same time is one measurement of it."""
+        for pair, trips in self._trips.items():
+            for trip in merged(trips):
+                self._workspace.catalogue.add_measurement(trip.measurement(*pair, measured_at=time.time()))
+
+
+class _Tally:
+    """How many bytes have arrived. Thread-safe."""
+
+    def __init__(self, total_bytes: int, progress: FileProgress | None) -> None:
+        self._total = total_bytes
+        self._progress = progress
+        self._settled = 0
+        self._under_way: dict[str, int] = {}
+        """By the name of each portion's first file."""
+        self._counting = Lock()
+
+    def tell(self, name: str, done: int) -> int:
+        """So many bytes of a portion are there. Returns how many of all are."""
+        with self._counting:
+            self._under_way[name] = done
+            return self._told(name)
+
+    def settle(self, name: str, size_bytes: int) -> None:
+        """A portion is over; so many of its bytes are not looked for any more."""
+        with self._counting:
+            self._under_way.pop(name, None)
+            self._settled += size_bytes
+            self._told(name)
+
+    def wait(self, why: str) -> None:
+        """Nothing moves."""
+        with self._counting:
+            self._told(why)
+
+    def _told(self, name: str) -> int:
+        done = self._settled + sum(self._under_way.values())
+        if self._progress:
+            self._progress(name, done, self._total)
+        return done
 
 
 def _canceled(outcomes: Sequence[Outcome], error: StagingError) -> tuple[Outcome, ...]:
@@ -254,65 +301,3 @@ def seconds(routes: Routes, source: str, destination: str, size_bytes: int) -> f
         return routes.ranked(source, destination, size_bytes=size_bytes)[0].seconds
     except StagingError:
         return float("inf")
-
-
-def _batches(pending: Sequence[Errand], left: dict[Errand, list[ReplicaRecord]]) -> list[list[Errand]]:
-    """Errands that go the same way together."""
-    groups: defaultdict[tuple[str, str], list[Errand]] = defaultdict(list)
-    for errand in pending:
-        groups[left[errand][0].site, errand.destination.site].append(errand)
-    return [batch for group in groups.values() for batch in _portions(group)]
-
-
-def _portions(group: Sequence[Errand]) -> Iterator[list[Errand]]:
-    """At least one errand each, and no more than one call should have."""
-    batch: list[Errand] = []
-    size_bytes = 0
-    for errand in group:
-        if batch and (len(batch) == _BATCH_FILES or size_bytes + errand.content.size_bytes > _BATCH_BYTES):
-            yield batch
-            batch, size_bytes = [], 0
-        batch.append(errand)
-        size_bytes += errand.content.size_bytes
-    if batch:
-        yield batch
-
-
-def _stuck(errand: Errand) -> Carried:
-    error = NotFoundError(f"{errand.name} lies at no site that is known; see: convoy data show {errand.name}")
-    return _carried(errand.name, errand.destination, errand.content, error=error)
-
-
-def _told(order: Order, outcome: Arrival | MiddlewareError) -> Carried:
-    if isinstance(outcome, Arrival):
-        return _carried(
-            order.name, order.destination, order.content, bytes_moved=outcome.bytes_moved, source=order.source.site
-        )
-    return _carried(order.name, order.destination, order.content, source=order.source.site, error=outcome)
-
-
-def _carried(
-    name: str,
-    destination: Location,
-    content: FileDigest,
-    *,
-    bytes_moved: int = 0,
-    source: str = "",
-    error: MiddlewareError | None = None,
-) -> Carried:
-    return Carried(
-        name=name, site=destination.site, path=destination.path, size_bytes=content.size_bytes, source=source,
-        bytes_moved=bytes_moved, error=error,
-    )  # fmt: skip
-
-
-def _replica(order: Order, arrival: Arrival) -> ReplicaRecord:
-    return ReplicaRecord(
-        sha256=order.content.sha256,
-        size_bytes=order.content.size_bytes,
-        site=order.destination.site,
-        path=order.destination.path,
-        modified_ns=arrival.facts.modified_ns,
-        inode=arrival.facts.inode,
-        verified_at=time.time(),
-    )

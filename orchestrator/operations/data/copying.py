@@ -10,8 +10,9 @@ from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.namespace import Rename
 from metadata.records import NewFile, ReplicaRecord
 from orchestrator.operations.data.adding import digested
-from orchestrator.operations.data.carrying import Carried, Errand, FileProgress, carry, store_at
+from orchestrator.operations.data.carrying import carry
 from orchestrator.operations.data.copies import sights
+from orchestrator.operations.data.errands import Carried, Errand, FileProgress, store_at
 from orchestrator.operations.data.selections import (
     Item,
     Selection,

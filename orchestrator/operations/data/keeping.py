@@ -11,8 +11,9 @@ from metadata.globs import compile_glob
 from metadata.records import FileRecord, PinRecord, ReplicaRecord, RuleRecord
 from metadata.retention import Release
 from orchestrator.documents import did_you_mean
-from orchestrator.operations.data.carrying import Carried, Errand, FileProgress, carry, seconds, store_at
+from orchestrator.operations.data.carrying import carry, seconds
 from orchestrator.operations.data.copies import ours, sights
+from orchestrator.operations.data.errands import Carried, Errand, FileProgress, store_at
 from orchestrator.operations.data.removing import let_go
 from orchestrator.operations.data.selections import selected
 from orchestrator.operations.workspace import Workspace

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from metadata.errors import StagingError, TransferInterruptedError
 from metadata.holds import CANCEL, wish_of
 from orchestrator.jobs import JobState
+from orchestrator.operations.data.errands import Cargo
 from orchestrator.operations.workspace import Workspace
 
 _LOOK_EVERY_S = 0.5
 
 
-class Shipment:
-    """Bytes on their way, in a `with` block. The database tells how far they are, and what people want of them."""
+class HeldError(TransferInterruptedError):
+    """People want it to stop."""
 
-    def __init__(self, workspace: Workspace, *, name: str, files: int, size_bytes: int) -> None:
+
+class Shipment:
+    """Bytes on their way, in a `with` block. The database tells how far they are, and what people want of them.
+
+    Thread-safe: parts of them may wait or go at once.
+    """
+
+    def __init__(self, workspace: Workspace, cargo: Cargo) -> None:
         self._shipments = workspace.shipments
         self._holds = workspace.holds
-        self._facts = {"name": name, "files": files, "size_bytes": size_bytes}
+        self._cargo = cargo
         self._looked_at = 0.0
         self._done = 0
         self._errors = 0
@@ -31,7 +39,10 @@ class Shipment:
         """What people want of it, as it was seen last."""
 
     def __enter__(self) -> Self:
-        self.id = self._shipments.begin(**self._facts, source_site="", destination_site="", bytes_done=0, message="")
+        self.id = self._shipments.begin(
+            name=self._cargo.name, files=self._cargo.files, size_bytes=self._cargo.size_bytes, source_site="",
+            destination_site="", bytes_done=0, message="",
+        )  # fmt: skip
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -48,26 +59,39 @@ class Shipment:
         self._errors = errors
 
     def tell(self, bytes_done: int) -> None:
-        """Takes how far it is. Raises TransferInterruptedError when somebody wants it to stop."""
+        """Takes how far it is. Raises HeldError when somebody wants it to stop."""
         self._done = bytes_done
         if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
             self._look(bytes_done=bytes_done)
         if self.wish:
-            raise TransferInterruptedError(f"{self._facts['name']}: held")
+            raise HeldError(f"{self._cargo.name}: held")
 
-    def go(self, *, pair: Sequence[str], waiting: Callable[[str], None]) -> None:
+    def go(self, pair: tuple[str, str], *, opens_at: Callable[[float], float], waiting: Callable[[str], None]) -> None:
         """Returns when the next bytes may move over a link; what arrived before is kept meanwhile.
 
-        `waiting` is told now and then how to end the waiting. Raises StagingError when it was canceled.
+        opens_at: Tells for a time when the link's window opens; see `LinkRules.opens_at`.
+        waiting: Told now and then why it waits.
+
+        Raises StagingError when it was canceled.
         """
         self._look(source_site=pair[0], destination_site=pair[1])
-        while self.wish and self.wish != CANCEL:
-            waiting(f"paused, until: convoy transfer resume {self.id}")
+        while why := self._hindrance(pair, opens_at):
+            waiting(why)
             time.sleep(_LOOK_EVERY_S)
             self._look(state=str(JobState.NEW))
-        if self.wish:
-            raise StagingError(f"{self._facts['name']} was canceled on request: convoy transfer cancel {self.id}")
         self._look(state=str(JobState.ACTIVE))
+
+    def _hindrance(self, pair: tuple[str, str], opens_at: Callable[[float], float]) -> str:
+        """What it waits for, in words for people; empty when for nothing."""
+        if self.wish == CANCEL:
+            raise StagingError(f"{self._cargo.name} was canceled on request: convoy transfer cancel {self.id}")
+        if self.wish:
+            return f"paused, until: convoy transfer resume {self.id}"
+        now = time.time()
+        opens = opens_at(now)
+        if opens <= now:
+            return ""
+        return f"{' -> '.join(pair)}: the window opens at {time.strftime('%H:%M', time.localtime(opens))}"
 
     def _look(self, **values: object) -> None:
         self._looked_at = time.monotonic()

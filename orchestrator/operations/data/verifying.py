@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from metadata.errors import MiddlewareError
 from metadata.records import FileRecord, ReplicaRecord
-from orchestrator.operations.data.carrying import Errand, FileProgress, carry, store_at
+from orchestrator.operations.data.carrying import carry
 from orchestrator.operations.data.copies import ours
+from orchestrator.operations.data.errands import Errand, FileProgress, store_at
 from orchestrator.operations.data.selections import files_meant, storage_of
 from orchestrator.operations.workspace import Workspace
 from staging.locations import Location

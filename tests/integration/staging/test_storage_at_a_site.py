@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from adapters.storages.command import conversation
+from adapters.storages._agent import conversation
 from metadata.errors import NoSpaceError, NotFoundError, SiteError, SiteUnavailableError
 from orchestrator.ports import CommandRunner, SiteSettings
 from orchestrator.registry import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.operations import Unwanted, Workspace
-from orchestrator.operations.data.carrying import store_at
+from orchestrator.operations.data.errands import store_at
 
 
 def names(workspace: Workspace, dataset: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.batches import ALONE_BYTES, AT_ONCE, MOST_BYTES, MOST_FILES, Queue, importance_of, opens_at
+from orchestrator.engine.batches import ALONE_BYTES, AT_ONCE, MOST_BYTES, MOST_FILES, Queue, importance_of
 from orchestrator.engine.live import LiveTransfer
 from orchestrator.jobs import JobState
 from staging.rules import ANY_WAY, LinkRules
@@ -153,7 +153,7 @@ def test_a_retry_waits_for_its_time_and_goes_with_other_retries_only() -> None:
 def test_a_window_opens_by_this_machines_clock(window: tuple[int, int] | None, hour: int, opens: int) -> None:
     """Past midnight, too."""
     now = datetime(2026, 5, 4, hour).timestamp()  # noqa: DTZ001
-    assert opens_at(window, now) - now == pytest.approx(3600 * (opens - hour))
+    assert LinkRules(window=window).opens_at(now) - now == pytest.approx(3600 * (opens - hour))
 
 
 def test_transfers_wait_for_their_links_window() -> None:

@@ -16,7 +16,7 @@ import sys
 
 TYPES = False
 if TYPES:
-    from typing import BinaryIO, Callable, Dict, List  # noqa: UP035 - of Python 3.6
+    from typing import BinaryIO
 
 IDLE_S = 60
 CHUNK = 1 << 20
@@ -35,11 +35,11 @@ class Folders:
     """Folders that are known to be there, or not to be: of a thousand files in one, it is looked for once."""
 
     def __init__(self) -> None:
-        self.there = {}  # type: Dict[bytes, bool]
+        self.there = {}  # type: dict[bytes, bool]
 
     def has(self, path: bytes) -> bool:
         """Whether the folder in which the path would lie is there."""
-        folder = os.path.dirname(path)  # noqa: PTH120 - of bytes
+        folder = os.path.dirname(path)
         if folder not in self.there:
             self.there[folder] = is_there(folder)
         return self.there[folder]
@@ -47,21 +47,21 @@ class Folders:
     def make(self, path: bytes) -> None:
         """It is there."""
         if not self.has(path):
-            folder = os.path.dirname(path)  # noqa: PTH120 - of bytes
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - of bytes
+            folder = os.path.dirname(path)
+            os.makedirs(folder, exist_ok=True)
             self.there[folder] = True
 
 
 def is_there(path: bytes) -> bool:
     """False only where nothing can lie below it; whoever may not look is told so later."""
     try:
-        os.stat(path)  # noqa: PTH116 - of bytes
+        os.stat(path)
     except OSError as error:
         return error.errno not in ABSENT
     return True
 
 
-def stats(paths: "List[bytes]") -> "List[bytes]":
+def stats(paths: "list[bytes]") -> "list[bytes]":
     """Size, bytes on the disk, time and inode of each file; nothing for one that is not there."""
     folders = Folders()
     return [facts(number, path) if folders.has(path) else b"" for number, path in enumerate(paths)]
@@ -70,7 +70,7 @@ def stats(paths: "List[bytes]") -> "List[bytes]":
 def facts(number: int, path: bytes) -> bytes:
     """The same of one file."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - of bytes
+        found = os.stat(path)
     except OSError as error:
         if error.errno in ABSENT:
             return b""
@@ -78,7 +78,7 @@ def facts(number: int, path: bytes) -> bytes:
     return b"%d %d %d %d" % (found.st_size, found.st_blocks * 512, found.st_mtime_ns, found.st_ino)
 
 
-def digests(paths: "List[bytes]") -> "List[bytes]":
+def digests(paths: "list[bytes]") -> "list[bytes]":
     """Size and SHA-256 of each file; nothing for one that cannot be read."""
     buffer = bytearray(CHUNK)
     return [digest(path, buffer) for path in paths]
@@ -97,39 +97,39 @@ def digest(path: bytes, buffer: bytearray) -> bytes:
     return b"%d %s" % (size, found.hexdigest().encode())
 
 
-def rename(pairs: "List[bytes]") -> "List[bytes]":
+def rename(pairs: "list[bytes]") -> "list[bytes]":
     """Each source has its target's name, at once; the targets' folders are made."""
     folders = Folders()
     for number, (source, target) in enumerate(zip(pairs[0::2], pairs[1::2])):
         try:
             folders.make(target)
-            os.replace(source, target)  # noqa: PTH105 - of bytes
+            os.replace(source, target)
         except OSError as error:
             raise FailedError(2 * number, error) from error
     return []
 
 
-def remove(paths: "List[bytes]") -> "List[bytes]":
+def remove(paths: "list[bytes]") -> "list[bytes]":
     """None of the files and folders is there."""
     for number, path in enumerate(paths):
         try:
-            if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114 - of bytes
+            if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
             else:
-                os.unlink(path)  # noqa: PTH108 - of bytes
+                os.unlink(path)
         except OSError as error:
             if error.errno not in ABSENT:
                 raise FailedError(number, error) from error
     return []
 
 
-def free(paths: "List[bytes]") -> "List[bytes]":
+def free(paths: "list[bytes]") -> "list[bytes]":
     """Room in bytes that is left for the user where each path lies, or will lie."""
     rooms = []
     for number, path in enumerate(paths):
         try:
-            while not os.path.exists(path):  # noqa: PTH110 - of bytes
-                path = os.path.dirname(path)  # noqa: PTH120, PLW2901 - of bytes
+            while not os.path.exists(path):
+                path = os.path.dirname(path)  # noqa: PLW2901
             found = os.statvfs(path)
         except OSError as error:
             raise FailedError(number, error) from error
@@ -137,11 +137,11 @@ def free(paths: "List[bytes]") -> "List[bytes]":
     return rooms
 
 
-def answer(verb: bytes, fields: "List[bytes]") -> "List[bytes]":
+def answer(verb: bytes, fields: "list[bytes]") -> "list[bytes]":
     """`done` or `failed`, and what goes with it."""
     verbs = {
         b"stats": stats, b"digests": digests, b"rename": rename, b"remove": remove, b"free": free,
-    }  # type: Dict[bytes, Callable[[List[bytes]], List[bytes]]]  # fmt: skip
+    }  # fmt: skip
     try:
         return [b"done", *verbs[verb](fields)]
     except FailedError as error:

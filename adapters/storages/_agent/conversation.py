@@ -17,17 +17,18 @@ from typing import IO, TYPE_CHECKING, cast
 
 from adapters.movers._ssh.programs import Program, running
 from adapters.movers._ssh.sides import Side
-from adapters.storages.command import agent
+from adapters.storages._agent import program
 from metadata.errors import MiddlewareError, SiteUnavailableError
+from staging.ports import FileDigest, FileStat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PYTHON = "python3"
-_PROGRAM = Path(agent.__file__).read_bytes()
+_PROGRAM = Path(program.__file__).read_bytes()
 # It comes by the standard input, so that no argument is long and nothing is written at a site.
 _LOADER = "import sys; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
-_FORGOTTEN_S = agent.IDLE_S - 15.0
+_FORGOTTEN_S = program.IDLE_S - 15.0
 """A program that was asked nothing for as long may end any moment, and is asked nothing more."""
 _PATIENCE_S, _LONG_S = 600.0, 24 * 3600.0
 """A site whose file system hangs answers nothing, and its sshd is well all the while."""
@@ -81,13 +82,28 @@ class Conversation:
             raise RefusedError(*map(int, fields))
         return fields
 
+    def digests(self, paths: Sequence[str]) -> dict[str, FileDigest]:
+        """Of many files; one that is not there or cannot be read is absent from the answer."""
+        rows = {path: row.decode().split() for path, row in zip(paths, self.ask("digests", paths), strict=True) if row}
+        return {path: FileDigest(size_bytes=int(size), sha256=sha256) for path, (size, sha256) in rows.items()}
+
+    def stats(self, paths: Sequence[str]) -> dict[str, FileStat]:
+        """The same for their facts. Raises RefusedError for a folder that one may not look into."""
+        found: dict[str, FileStat] = {}
+        for path, row in zip(paths, self.ask("stats", paths), strict=True):
+            if row:
+                size, on_disk, modified, inode = map(int, row.split())
+                holes = max(0, size - on_disk)
+                found[path] = FileStat(size_bytes=size, modified_ns=modified, inode=inode, hole_bytes=holes)
+        return found
+
     def _heard(self, question: bytes, *, long: bool) -> tuple[bytes, list[bytes]]:
-        program = cast("Program", self._program)
-        ending = threading.Timer(_LONG_S if long else _PATIENCE_S, program.kill)
+        running_program = cast("Program", self._program)
+        ending = threading.Timer(_LONG_S if long else _PATIENCE_S, running_program.kill)
         ending.daemon = True
         ending.start()
         try:
-            program.write(question)
+            running_program.write(question)
             told, size = self._said.readline().split()
             content = self._said.read(int(size))
         finally:
@@ -112,12 +128,12 @@ class Conversation:
         mark = f"convoy-{secrets.token_hex(8)}"
         interpreter = sys.executable if self._side.door is None else PYTHON
         words = (interpreter, "-I", "-S", "-c", _LOADER, mark)
-        program = self._open.enter_context(running(self._side.argv('exec "$@"', *words), stdin=subprocess.PIPE))
-        said = self._open.enter_context(io.BufferedReader(cast("io.RawIOBase", program.stdout)))
-        program.write(b"%d\n" % len(_PROGRAM) + _PROGRAM)
+        started = self._open.enter_context(running(self._side.argv('exec "$@"', *words), stdin=subprocess.PIPE))
+        said = self._open.enter_context(io.BufferedReader(cast("io.RawIOBase", started.stdout)))
+        started.write(b"%d\n" % len(_PROGRAM) + _PROGRAM)
         if not any(line == f"{mark}\n".encode() for line in iter(said.readline, b"")):
             raise EOFError
-        self._program, self._said, self._asked_at = program, said, time.monotonic()
+        self._program, self._said, self._asked_at = started, said, time.monotonic()
 
     def _end(self) -> None:
         self._program = None
