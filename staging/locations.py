@@ -56,9 +56,9 @@ Place = DatasetName | Location | Store
 """Whatever people may name as a source or destination of data."""
 
 
-def store_path(workdir: PurePosixPath, sha256: str) -> PurePosixPath:
+def store_path(workdir: PurePosixPath, sha256: str) -> str:
     """Where a site keeps content that was brought there: by its hash, so that equal content lies there once."""
-    return PurePosixPath(f"{workdir}/data/{sha256[:2]}/{sha256}")
+    return f"{workdir}/data/{sha256[:2]}/{sha256}"
 
 
 def partial_path(path: str, sha256: str) -> str:

@@ -16,7 +16,7 @@ from staging.routes import Way
 _INSTANT_S = 1e-6
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Order:
     """Some content that shall be brought to a site."""
 
@@ -26,9 +26,6 @@ class Order:
     source: Location
     destination: Location
     policy: Policy
-
-    def __hash__(self) -> int:
-        return hash(self.destination.path)  # of all fields it would be most of the work with many small files
 
     @cached_property
     def partial_path(self) -> str:

@@ -54,7 +54,7 @@ class Carrier:
         """Every order's content lies at its destination with the right hash, under its final name, or it has its error.
 
         Args:
-            orders: At least one; all of them from one site to one site.
+            orders: At least one; all of them from one site to one site. Of those to the same path one is carried.
             ways: The one to take, and what to fall back on; left out, the quickest go first.
             progress: Called with the bytes of all orders together that lie at the destination; it may raise
                 TransferInterruptedError to break off.
@@ -67,6 +67,7 @@ class Carrier:
             except StagingError as error:
                 return Delivery(outcomes=tuple(error for _ in orders))
             ways = [route.way for route in routes]
+        distinct = {order.destination.path: order for order in orders}
         load = _Load(
             source=self._storages[pair[0]],
             destination=self._storages[pair[1]],
@@ -75,12 +76,12 @@ class Carrier:
             ways=ways,
             limit_bytes_per_s=self.routes.rules_of(*pair).share_bytes_per_s,
             progress=progress,
-            orders=list(dict.fromkeys(orders)),
+            orders=list(distinct.values()),
         )
         load.carry()
         travelled = {trip.way for trip in load.trips}
         return Delivery(
-            outcomes=tuple(load.outcomes[order] for order in orders),
+            outcomes=tuple(load.outcomes[distinct[order.destination.path]] for order in orders),
             trips=tuple(load.trips),
             broken=tuple(way for way in load.broken if way not in travelled),
             lost=tuple(load.lost),

@@ -164,7 +164,7 @@ class Needs:
         transfer = LiveTransfer(
             id=next(self._context.numbers[TRANSFERS]), step_id=step.id, name=file["name"], sha256=sha256,
             size_bytes=size, source_site=source.site, source_path=source.path, destination_site=site,
-            destination_path=str(store_path(self._context.sites[site].settings.workdir, sha256)), state=JobState.NEW,
+            destination_path=store_path(self._context.sites[site].settings.workdir, sha256), state=JobState.NEW,
             mover=way.mover, direction=str(way.direction), streams=way.streams, credential=str(way.credential),
         )  # fmt: skip
         self._run.transfers[sha256, site] = transfer

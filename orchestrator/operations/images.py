@@ -231,7 +231,7 @@ def push_image(workspace: Workspace, reference: str, site: str, *, progress: Fil
     image = chosen(reference, known_images(workspace))
     if not _has(workspace, site, image):
         content = FileDigest(size_bytes=image.size_bytes, sha256=image.sha256)
-        target = Location(site=site, path=str(store_path(workdir, image.sha256)))
+        target = Location(site=site, path=store_path(workdir, image.sha256))
         _carry(workspace, _source(workspace, image), target, content=content, progress=progress)
         _note_copy(workspace, content, target)
     return _view(workspace, image)
@@ -357,7 +357,7 @@ def _take_in(workspace: Workspace, shop: _Workshop, name: str, *, source: str) -
     if shop.name == HERE:
         final = PurePosixPath(workspace.settings.home) / "images" / image_path(name, content.sha256)
     else:
-        final = store_path(PurePosixPath(workspace.site(shop.name).workdir), content.sha256)
+        final = PurePosixPath(store_path(PurePosixPath(workspace.site(shop.name).workdir), content.sha256))
     shop.storage.rename(made, str(final))
     return _register(workspace, name, Location(site=shop.name, path=str(final)), content, source=source)
 

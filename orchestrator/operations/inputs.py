@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from metadata.errors import IntegrityError, InvalidInputError, NotFoundError
@@ -86,39 +87,61 @@ def _planned(record: FileRecord, origin: str) -> PlannedFile:
 
 def _from_disk(workspace: Workspace, text: str) -> list[PlannedFile]:
     paths = local_files(text)
-    found = digests_at(workspace, HERE, [str(path) for path in paths])
-    digests = [found[str(path)] for path in paths]
+    found = digests_at(workspace, HERE, paths)
+    planned = [
+        PlannedFile(
+            name=posixpath.basename(path), sha256=found[path].sha256, size_bytes=found[path].size_bytes, origin=path
+        )
+        for path in paths
+    ]
     files = [
-        NewFile(path=f"{digest.sha256[:12]}/{path.name}", size_bytes=digest.size_bytes, sha256=digest.sha256)
-        for path, digest in zip(paths, digests, strict=True)
+        NewFile(path=f"{file.sha256[:12]}/{file.name}", size_bytes=file.size_bytes, sha256=file.sha256)
+        for file in planned
     ]
     workspace.catalogue.add_files(LOOSE_FILES, files, description="files that were named by a path")
-    return [
-        PlannedFile(name=path.name, sha256=digest.sha256, size_bytes=digest.size_bytes, origin=str(path))
-        for path, digest in zip(paths, digests, strict=True)
-    ]
+    return planned
 
 
-def local_files(text: str) -> list[Path]:
-    """The files that a path means: itself, everything below a folder, or what a shell pattern finds. Sorted.
+def local_files(text: str) -> list[str]:
+    """The files that a path means, as absolute paths: itself, all below a folder, or what a shell pattern finds.
 
-    Raises NotFoundError.
+    They are sorted.
+
+    Raises NotFoundError, or InvalidInputError for a folder that one may not look into.
     """
     path = Path(text).expanduser()
     if path.is_file():
-        return [path.absolute()]
-    # Links keep their own names: what they point at may be called anything.
+        return [str(path.absolute())]
     if path.is_dir():
         # Of ten thousands of files, paths that are texts are made ten times as fast.
-        walked = ((folder.rstrip("/"), names) for folder, _, names in os.walk(path.absolute()))
-        found = [f"{folder}/{name}" for folder, names in walked for name in names if not name.startswith(".")]
-        files = [file for name in sorted(found, key=lambda name: name.split("/")) if (file := Path(name)).is_file()]
+        files = sorted(_files_below(str(path.absolute())), key=lambda name: name.split("/"))
     else:
         matches = Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))) if _WILD & set(text) else ()
-        files = sorted(file.absolute() for file in matches if file.is_file())
+        files = [str(found) for found in sorted(file.absolute() for file in matches if file.is_file())]
     if not files:
         raise NotFoundError(f"there is no file {text}")
     return files
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    """Links to files keep their own names: what they point at may be called anything. Links to folders are no way."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError as error:
+        raise InvalidInputError(f"{folder}: {error.strerror}; what lies in it would be left out") from error
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(entry.path)
+        elif not entry.name.startswith(".") and _is_file(entry):
+            yield entry.path
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def digests_at(workspace: Workspace, site: str, paths: Sequence[str], *, told: Told = unheard) -> dict[str, FileDigest]:

@@ -74,7 +74,7 @@ class Conversation:
         with self._talking, self._broken_told(verb):
             if not self._begun():
                 raise EOFError
-            content = b"".join([os.fsencode(path) + b"\0" for path in paths])
+            content = os.fsencode("".join([f"{path}\0" for path in paths]))
             self._asked_at = time.monotonic()
             told, fields = self._heard(f"{verb} {len(content)}\n".encode() + content, long=verb == "digests")
             self._asked_at = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,13 +55,11 @@ def add_data(
 
 def found_here(paths: Sequence[str]) -> list[tuple[str, str]]:
     """(name in the dataset, path) of each file: below a folder by its way from there, else by its base name."""
-    found = []
+    found: list[tuple[str, str]] = []
     for text in paths:
         root = Path(text).expanduser()
         front = f"{root.absolute()}/".replace("//", "/") if root.is_dir() else None
-        for file in local_files(text):
-            path = str(file)
-            found.append((path.removeprefix(front) if front else file.name, path))
+        found += [(path.removeprefix(front) if front else posixpath.basename(path), path) for path in local_files(text)]
     return found
 
 

@@ -111,4 +111,4 @@ def raise_first(carried: Iterable[Carried]) -> None:
 
 def store_at(workspace: Workspace, site: str, sha256: str) -> Location:
     """Where a site keeps content by its hash. Raises NotFoundError."""
-    return Location(site=site, path=str(store_path(workspace.workdir(site), sha256)))
+    return Location(site=site, path=store_path(workspace.workdir(site), sha256))

@@ -164,7 +164,7 @@ class _Load:
                         name=f"dataset://{self._dataset}/{file.path}",
                         content=FileDigest(size_bytes=file.size_bytes, sha256=sha256),
                         copies=tuple(copies[sha256]),
-                        destination=Location(site=site, path=str(store_path(workdir, sha256))),
+                        destination=Location(site=site, path=store_path(workdir, sha256)),
                         policy=asked[sha256],
                     )
 

@@ -72,7 +72,7 @@ class Scene:
             name=name,
             content=FileDigest(size_bytes=len(content), sha256=sha256),
             source=Location(site="agh", path=str(path)),
-            destination=Location(site=self.destination, path=str(store_path(workdir, sha256))),
+            destination=Location(site=self.destination, path=store_path(workdir, sha256)),
             policy=ANYWHERE,
         )
 
