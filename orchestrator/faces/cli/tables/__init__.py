@@ -1,6 +1,6 @@
 """How answers look on a terminal.
 
-A view's module is imported when the view is first asked for: most verbs show one thing, and many show nothing.
+A view's module is imported when it first draws: most verbs show one thing, and with --json nothing is drawn.
 """
 
 from __future__ import annotations
@@ -86,4 +86,8 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+        def view(*values: Any, **choices: Any) -> Any:
+            return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)(*values, **choices)
+
+        return view
