@@ -159,6 +159,13 @@ def test_data_that_move_import_only_what_moves_them(tmp_path: Path) -> None:
     assert names == {"data.moving", "data.words", "tables", "terminal"}
 
 
+def test_a_look_at_the_catalogue_opens_no_site(tmp_path: Path) -> None:
+    loaded = loaded_by(CALL, "--json", "--home", tmp_path / "home", "data", "ls")
+    assert {name for name in loaded if name.startswith("adapters.")} == set()
+    assert packages(loaded) & {*CONNECTION, "attr", "rich", "tarfile"} == set()
+    assert {"orchestrator.faces.cli.data.moving", "orchestrator.workflows"} & loaded == set()
+
+
 def test_an_answer_that_is_drawn_loads_its_own_table_and_no_bar(tmp_path: Path) -> None:
     """A bar is for a person who looks on."""
     loaded = loaded_by_put(tmp_path)
