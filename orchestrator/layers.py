@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import Field
 
 from metadata.errors import InvalidInputError, NotFoundError
-from orchestrator.documents import did_you_mean, load_document, validated
-from orchestrator.workflows import FileType, Name, Output, Parameter, Resources, Strict
+from orchestrator.documents import Name, Strict, did_you_mean, load_document, validated
+from orchestrator.workflows import FileType, Output, Parameter, Resources
 
 BUNDLED = Path(__file__).resolve().parent.parent / "usecases"
 """The use cases that come with Convoy."""

@@ -14,8 +14,6 @@ from typing import Any, Literal
 
 import adapters
 from metadata.errors import AdapterUnavailableError
-from orchestrator.bundles import BundlingExecutor
-from orchestrator.command_line import CommandLineExecutor
 from orchestrator.documents import did_you_mean
 from orchestrator.ports import CommandRunner, ContainerRuntime, JobExecutor, Scheduler, SiteSettings
 from orchestrator.sites import AdapterChoice, Site
@@ -84,6 +82,10 @@ def _open_executor(name: str, site: Site) -> JobExecutor:
     if site.scheduler is None:
         executor: JobExecutor = load("executors", site.executor.type)(settings)
         return executor
+    # Verbs on data open sites too, and never run a job there.
+    from orchestrator.bundles import BundlingExecutor  # noqa: PLC0415
+    from orchestrator.command_line import CommandLineExecutor  # noqa: PLC0415
+
     runner = open_runner(name, site)
     return BundlingExecutor(settings, CommandLineExecutor(settings, open_scheduler(site.scheduler), runner), runner)
 

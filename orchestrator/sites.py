@@ -12,10 +12,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from metadata.errors import InvalidSiteError
-from orchestrator.documents import Document, Problem, did_you_mean, load_document, validated
+from orchestrator.documents import Document, Name, Problem, Strict, VariableName, did_you_mean, load_document, validated
 from orchestrator.quantities import Bundling, Rate, Size
 from orchestrator.settings import HERE
-from orchestrator.workflows import Name, Strict, VariableName
 from staging.ports import Credential
 from staging.rules import LinkRules
 

@@ -6,24 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from metadata.errors import InvalidWorkflowError
-from orchestrator.documents import Document, load_document, validated
+from orchestrator.documents import Document, Name, Strict, VariableName, load_document, validated
 from orchestrator.jobs import JobAttributes, ResourceSpec
 from orchestrator.quantities import Bundling, Duration, Size
 
 Scalar = str | int | float | bool
 Value = Scalar | list[Scalar] | None
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
-
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-class Strict(BaseModel):
-    """A part of a file: words that it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class FileType(StrEnum):

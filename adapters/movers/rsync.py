@@ -12,7 +12,6 @@ import math
 import re
 import shlex
 import subprocess
-import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -89,6 +88,8 @@ class RsyncMover:
 @contextmanager
 def _links(source: Side, files: Sequence[MoveFile]) -> Iterator[str]:
     """A folder at the source whose links have the files' names at the destination."""
+    import tarfile  # noqa: PLC0415 - every command that plans asks what this mover can do, and few send links
+
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
         for file in files:

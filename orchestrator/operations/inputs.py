@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from metadata.errors import IntegrityError, InvalidInputError, NotFoundError
-from metadata.globs import compile_glob
+from metadata.globs import compile_glob, is_glob
 from metadata.records import FileRecord, NewFile, ReplicaRecord
 from orchestrator.documents import Problem
+from orchestrator.operations.digests import digests_at, local_files
 from orchestrator.operations.workspace import Workspace
 from orchestrator.plans import PlannedFile
 from orchestrator.settings import HERE
 from orchestrator.workflows import FileType, Workflow, WorkflowInput
 from staging.locations import is_dataset, parse_dataset
-from staging.manifest import Told, digested, is_same, unheard
-from staging.ports import FileDigest
 
 LOOSE_FILES = "loose-files"
 """The dataset of files that were named by a path. Each lies in it under the beginning of its hash."""
 
-_WILD = frozenset("*?[")
 Given = Mapping[str, str | Sequence[str]]
 
 
@@ -51,8 +47,8 @@ def type_of(declared: WorkflowInput, values: Sequence[str]) -> FileType:
 def _is_many(text: str) -> bool:
     if is_dataset(text):
         path = parse_dataset(text).path
-        return not path or bool(_WILD & set(path))
-    return bool(_WILD & set(text)) or Path(text).is_dir()
+        return not path or is_glob(path)
+    return is_glob(text) or Path(text).is_dir()
 
 
 def find_files(workspace: Workspace, declared: WorkflowInput, values: Iterable[str]) -> tuple[PlannedFile, ...]:
@@ -100,74 +96,6 @@ def _from_disk(workspace: Workspace, text: str) -> list[PlannedFile]:
     ]
     workspace.catalogue.add_files(LOOSE_FILES, files, description="files that were named by a path")
     return planned
-
-
-def local_files(text: str) -> list[str]:
-    """The files that a path means, as absolute paths: itself, all below a folder, or what a shell pattern finds.
-
-    They are sorted.
-
-    Raises NotFoundError, or InvalidInputError for a folder that one may not look into.
-    """
-    path = Path(text).expanduser()
-    if path.is_file():
-        return [str(path.absolute())]
-    if path.is_dir():
-        # Of ten thousands of files, paths that are texts are made ten times as fast.
-        files = sorted(_files_below(str(path.absolute())), key=lambda name: name.split("/"))
-    else:
-        matches = Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))) if _WILD & set(text) else ()
-        files = [str(found) for found in sorted(file.absolute() for file in matches if file.is_file())]
-    if not files:
-        raise NotFoundError(f"there is no file {text}")
-    return files
-
-
-def _files_below(folder: str) -> Iterator[str]:
-    """Links to files keep their own names: what they point at may be called anything. Links to folders are no way."""
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError as error:
-        raise InvalidInputError(f"{folder}: {error.strerror}; what lies in it would be left out") from error
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(entry.path)
-        elif not entry.name.startswith(".") and _is_file(entry):
-            yield entry.path
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # a link to itself
-        return False
-
-
-def digests_at(workspace: Workspace, site: str, paths: Sequence[str], *, told: Told = unheard) -> dict[str, FileDigest]:
-    """The digests of files at a site, and their copies noted. What did not change since the last time is not read.
-
-    Raises NotFoundError, or IntegrityError for a file that changes while it is read.
-    """
-    known: dict[str, ReplicaRecord] = {}
-
-    def look_up(wanted: Sequence[str]) -> dict[str, ReplicaRecord]:
-        known.update(workspace.catalogue.replicas_at(site, wanted))
-        return known
-
-    found = digested(workspace.storages[site], paths, known=look_up, told=told)
-    now = time.time()
-    fresh = [
-        ReplicaRecord(
-            sha256=digest.sha256, size_bytes=digest.size_bytes, site=site, path=path,
-            modified_ns=facts.modified_ns, inode=facts.inode, verified_at=now,
-        )
-        for path, (facts, digest) in found.items()
-        if path not in known or not is_same(known[path], facts)
-    ]  # fmt: skip
-    if fresh:
-        workspace.catalogue.add_replicas(fresh)
-    return {path: digest for path, (_, digest) in found.items()}
 
 
 def check_unchanged(workspace: Workspace, records: Sequence[FileRecord]) -> None:

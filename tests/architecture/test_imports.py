@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,37 +89,122 @@ def test_importing_the_command_line_brings_no_heavy_library() -> None:
     )
 
 
-RUN = """
+CALL = """
 import sys
 from orchestrator.faces.cli.main import main
 try:
-    main(["--home", sys.argv[1], "run", "--no-report", sys.argv[2]])
+    main(sys.argv[1:])
 except SystemExit as end:
     assert not end.code, end.code
 print(*sorted(sys.modules))
 """
 
 
+def loaded_by(code: str, *words: object, **environment: str) -> set[str]:
+    """What a program has loaded when it ends; it says so in its last line."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=True,
+        env=os.environ | environment,
+    )  # fmt: skip
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def packages(modules: Iterable[str]) -> set[str]:
+    """The outermost name of each."""
+    return {name.partition(".")[0] for name in modules}
+
+
 def test_a_run_imports_only_what_a_run_needs(tmp_path: Path) -> None:
     """For a small run the start is most of the time, and each of these would add a good part to it."""
     (tmp_path / "workflow.yaml").write_text('{name: small, steps: {a: {command: ["true"]}}}')
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(tmp_path / "home"), str(tmp_path / "workflow.yaml")],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    loaded = done.stdout.splitlines()[-1].split()
-    packages = {name.partition(".")[0] for name in loaded}
+    loaded = loaded_by(CALL, "--home", tmp_path / "home", "run", "--no-report", tmp_path / "workflow.yaml")
     heavy = {"sqlalchemy", "sqlmodel", "alembic", "fabric", "paramiko", "rich", "jinja2", "rocrate", "numpy"}
-    assert packages & heavy == set()
+    assert packages(loaded) & heavy == set()
     floors = {name for name in loaded if name.startswith(("metadata.", "staging.", "adapters.", "orchestrator."))}
     unneeded = {"metadata.database", "metadata.catalogue", "metadata.history", "orchestrator.report"}
     assert unneeded & floors == set()
     kinds = {name.split(".")[1] for name in floors if name.startswith("adapters.")}
     assert kinds == {"containers", "executors", "runners", "storages"}, "no data move here"
     verbs = {name.rpartition(".")[2] for name in loaded if name.startswith("orchestrator.operations.")}
-    assert verbs == {"planning", "inputs", "workspace", "runs"}
+    assert verbs == {"planning", "inputs", "digests", "workspace", "runs"}
     faces = {"datasets", "images", "jobs", "looking", "sites", "starting", "usecases"}
-    assert {f"orchestrator.faces.cli.{name}" for name in faces} & set(loaded) == set()
+    assert {f"orchestrator.faces.cli.{name}" for name in faces} & loaded == set()
+
+
+CONNECTION = {"paramiko", "fabric", "invoke", "cryptography", "nacl", "yaml", "unittest"}
+"""What a connection of one's own stands on, and what these bring along."""
+
+
+def loaded_by_put(folder: Path, *voice: str) -> set[str]:
+    """What it takes to bring one small file to an embedded site."""
+    (folder / "file").write_text("content")
+    home = folder / "home"
+    return loaded_by(CALL, *voice, "--home", home, "data", "put", folder / "file", "small", "--site", "local")
+
+
+def test_data_that_move_import_only_what_moves_them(tmp_path: Path) -> None:
+    """For a small file the start is most of the time."""
+    loaded = loaded_by_put(tmp_path, "--json")
+    heavy = CONNECTION | {"alembic", "apscheduler", "attr", "fabric", "httpx", "jinja2", "numpy", "rich", "tarfile"}
+    assert packages(loaded) & heavy == set()
+    floors = {name for name in loaded if name.startswith(("metadata.", "staging.", "adapters.", "orchestrator."))}
+    unneeded = {"workflows", "plans", "scripts", "bundles", "command_line", "layers", "images", "planner", "engine"}
+    assert {f"orchestrator.{name}" for name in unneeded} & floors == set()
+    kinds = {name.split(".")[1] for name in floors if name.startswith("adapters.")}
+    assert kinds == {"movers", "runners", "storages"}, "no job runs here"
+    verbs = {name.split(".")[2] for name in floors if name.startswith("orchestrator.operations.")}
+    assert verbs == {"data", "digests", "workspace"}
+    faces = {name for name in floors if name.startswith(("orchestrator.faces.cli.data.", "orchestrator.faces.cli.t"))}
+    names = {name.removeprefix("orchestrator.faces.cli.") for name in faces}
+    assert names == {"data.moving", "data.words", "tables", "terminal"}
+
+
+def test_a_look_at_the_catalogue_opens_no_site(tmp_path: Path) -> None:
+    loaded = loaded_by(CALL, "--json", "--home", tmp_path / "home", "data", "ls")
+    assert {name for name in loaded if name.startswith("adapters.")} == set()
+    assert packages(loaded) & {*CONNECTION, "attr", "rich", "tarfile"} == set()
+    assert {"orchestrator.faces.cli.data.moving", "orchestrator.workflows"} & loaded == set()
+
+
+def test_an_answer_that_is_drawn_loads_its_own_table_and_no_bar(tmp_path: Path) -> None:
+    """A bar is for a person who looks on."""
+    loaded = loaded_by_put(tmp_path)
+    assert {"rich.progress", "rich.progress_bar", "rich.live"} & loaded == set()
+    tables = {name for name in loaded if name.startswith("orchestrator.faces.cli.tables.")}
+    assert {name.rpartition(".")[2] for name in tables} == {"places", "style"}
+
+
+def test_a_runner_that_asks_nothing_imports_no_connection() -> None:
+    code = """
+import sys
+from adapters.runners.ssh import SshRunner
+SshRunner(site="agh", options={"host": "agh"}).close()
+print(*sys.modules)
+"""
+    assert packages(loaded_by(code)) & CONNECTION == set()
+
+
+def test_commands_by_a_login_that_a_person_opened_import_no_connection(tmp_path: Path) -> None:
+    """OpenSSH does all of it. It is a script here, which runs the line at this machine."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor line do :; done\nexec /bin/sh -c "$line"\n')
+    ssh.chmod(0o700)
+    code = """
+import socket, sys
+from adapters.runners.ssh import SshRunner
+from staging.logins import login_socket, make_login_folder
+options = {"host": "agh"}
+make_login_folder()
+with socket.socket(socket.AF_UNIX) as login:
+    login.bind(str(login_socket(options)))
+    login.listen()
+    assert SshRunner(site="agh", options=options).run(("echo", "there")).stdout == "there\\n"
+print(*sys.modules)
+"""
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path has to be
+        loaded = loaded_by(code, PATH=path, XDG_RUNTIME_DIR=short)
+    assert packages(loaded) & CONNECTION == set()
 
 
 def test_a_clock_that_was_never_started_imports_no_scheduler() -> None:

@@ -13,7 +13,8 @@ from paramiko import SSHConfig, SSHException, Transport
 from adapters.runners.ssh.client_config import Target, resolve_target
 from adapters.runners.ssh.dial import Stream, dial_command, dial_tcp
 from adapters.runners.ssh.host_check import HostCheck
-from adapters.runners.ssh.login import Login, Prompter
+from adapters.runners.ssh.login import Login
+from adapters.runners.ssh.questions import Prompter
 from adapters.runners.ssh.settings import SshSettings
 from adapters.runners.ssh.transport import new_transport
 from metadata.errors import InvalidSiteError, SiteUnavailableError

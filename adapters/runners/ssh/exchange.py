@@ -6,28 +6,12 @@ from dataclasses import dataclass, field
 
 from paramiko import Channel, Message, SSHException
 
-from adapters.runners.ssh.reception import LinkLostError, Reception, left_s
+from adapters.runners.ssh.answers import Answer, CommandTimeoutError, LinkLostError
+from adapters.runners.ssh.reception import Reception, left_s
 
 _CHUNK_BYTES = 1 << 18
 _CHANNEL_REQUEST = b"\x62"  # RFC 4254, section 5.4
 _WINDOW_POLL_S = 0.01  # nothing wakes a waiter when the site makes room for more input
-
-
-class CommandTimeoutError(TimeoutError):
-    """A command took too long and still runs; `stdout` is what it had written by then."""
-
-    def __init__(self, stdout: bytes) -> None:
-        super().__init__()
-        self.stdout = stdout
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What came back, as bytes."""
-
-    exit_code: int
-    stdout: bytes
-    stderr: bytes
 
 
 def request_program(channel: Channel, line: bytes) -> None:

@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 
 from paramiko import Channel, SSHException
 
-from adapters.runners.ssh.exchange import Answer, CommandTimeoutError, request_program
+from adapters.runners.ssh.answers import Answer, CommandTimeoutError, LinkLostError, ShellEndedError
+from adapters.runners.ssh.exchange import request_program
 from adapters.runners.ssh.framing import new_marker, parse_start
-from adapters.runners.ssh.reception import LinkLostError, Reception, left_s
+from adapters.runners.ssh.reception import Reception, left_s
 from adapters.runners.ssh.shell_language import FIRST, PROGRAM, EndSearch, render_ping, render_run
 from orchestrator.ports import Argv
 
@@ -19,10 +20,6 @@ _FRESH_S = 0.1
 connection that died unnoticed shows before the command was sent, and the command can be sent by another way."""
 
 _GOODBYE_S = 1.0
-
-
-class ShellEndedError(Exception):
-    """The shell came to its end in good order and the command was not started: it may be run by other means."""
 
 
 class KeptShell:

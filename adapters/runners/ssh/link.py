@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 
 from paramiko import Channel, ChannelException, SSHException
 
+from adapters.runners.ssh.answers import Answer, LinkLostError, ShellEndedError
 from adapters.runners.ssh.connection import Connection, open_connection
+from adapters.runners.ssh.exchange import Exchange
 from adapters.runners.ssh.gate import Gate
-from adapters.runners.ssh.kept_shell import KeptShell, ShellEndedError
-from adapters.runners.ssh.login import Prompter
-from adapters.runners.ssh.reception import LinkLostError
+from adapters.runners.ssh.kept_shell import KeptShell
+from adapters.runners.ssh.questions import Prompter
 from adapters.runners.ssh.settings import SshSettings
-from adapters.runners.ssh.shared_login import SharedLogin
 from adapters.runners.ssh.shell_pool import ShellPool
 from metadata.errors import LoginNeededError, MiddlewareError, SiteUnavailableError
 
@@ -31,11 +31,9 @@ _MOST_SHELLS = 2
 class Link:
     """Opens channels. Thread-safe."""
 
-    def __init__(self, settings: SshSettings, prompter: Prompter | None = None) -> None:
+    def __init__(self, settings: SshSettings) -> None:
         self.settings = settings
-        self.prompter = prompter
-        places = max(1, settings.max_sessions // 2)  # movers go through the same login
-        self.shared = SharedLogin(settings=settings, gate=Gate(site=settings.site, places=places))
+        self.prompter: Prompter | None = None
         self._gate = Gate(site=settings.site, places=settings.max_sessions)
         self._shells = ShellPool()
         self._connection: Connection | None = None
@@ -69,6 +67,15 @@ class Link:
                         self._closed_at = time.monotonic()
                     return
             time.sleep(0.01)  # the place that was given up is one that the site never had, or has not again yet
+
+    def run(self, line: bytes, *, stdin: bytes, deadline: float) -> Answer:
+        """The answer to one line of the login shell, on a channel of its own.
+
+        deadline: in time.monotonic()'s seconds. Raises CommandTimeoutError (it still runs), LinkLostError, and what
+        `channel` raises.
+        """
+        with self.channel(deadline=deadline) as channel:
+            return Exchange(channel=channel, deadline=deadline, stdin=stdin).run(line)
 
     @contextmanager
     def shell(self, *, deadline: float) -> Iterator[KeptShell | None]:

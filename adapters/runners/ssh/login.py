@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from paramiko import (
     Agent,
@@ -23,30 +23,13 @@ from paramiko.ssh_exception import AuthenticationException, BadAuthenticationTyp
 
 from adapters.runners.ssh.client_config import Target
 from adapters.runners.ssh.errors import LoginRefusedError
+from adapters.runners.ssh.questions import Prompter, Question
 from adapters.runners.ssh.transport import PoliteTransport
 from metadata.errors import LoginNeededError, SiteUnavailableError
 
 _INTERACTIVE = "keyboard-interactive"
 _PASSWORD = "password"  # noqa: S105 - the method's name in the SSH protocol
 _MOST_ROUNDS = 4  # of methods that follow each other: key, then code, then whatever a site invents
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """Something that a site wants to know from a person."""
-
-    text: str
-    """The site's own words, e.g. `Verification code:`."""
-
-    secret: bool
-    """Whether the answer must not be shown while it is typed."""
-
-
-class Prompter(Protocol):
-    """A way to ask a person. Called from the thread that opens the connection."""
-
-    def ask(self, *, site: str, title: str, questions: Sequence[Question]) -> Sequence[str]:
-        """One answer to each question, in their order. Raises LoginNeededError when nobody is there."""
 
 
 @dataclass(frozen=True, kw_only=True)

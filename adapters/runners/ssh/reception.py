@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 
 from paramiko import Channel
 
+from adapters.runners.ssh.answers import LinkLostError
+
 _CHUNK_BYTES = 1 << 18
-
-
-class LinkLostError(Exception):
-    """The channel ended without an exit code. Private to the runner, which knows what to tell the caller."""
 
 
 def left_s(deadline: float) -> float:

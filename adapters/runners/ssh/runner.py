@@ -7,22 +7,22 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from adapters.runners.ssh.answers import Answer, CommandTimeoutError, LinkLostError, ShellEndedError
 from adapters.runners.ssh.errors import LoginRefusedError, ShownKey, UntrustedHostKeyError
-from adapters.runners.ssh.exchange import Answer, CommandTimeoutError, Exchange
 from adapters.runners.ssh.files import get_command, missing_or_refused, put_command
 from adapters.runners.ssh.framing import kill_command, new_marker, parse_answer, render_line
-from adapters.runners.ssh.kept_shell import ShellEndedError
 from adapters.runners.ssh.known_hosts import save_known_key
-from adapters.runners.ssh.login import Prompter
-from adapters.runners.ssh.reception import LinkLostError
+from adapters.runners.ssh.questions import Prompter
 from adapters.runners.ssh.settings import parse_settings
-from adapters.runners.ssh.sftp import SftpSession
-from adapters.runners.ssh.sharing import borrow_link, give_back_link
+from adapters.runners.ssh.sharing import borrow_share, give_back_share
 from adapters.runners.ssh.shell_language import takes
 from metadata.errors import ConflictError, LoginNeededError, MiddlewareError, SiteError, SiteUnavailableError
 from orchestrator.ports import Argv, CommandResult
+
+if TYPE_CHECKING:
+    from adapters.runners.ssh.sftp import SftpSession
 
 _log = logging.getLogger(__name__)
 _FILE_TIMEOUT_S = 60.0
@@ -39,7 +39,7 @@ class SshRunner:
     def __init__(self, *, site: str, options: Mapping[str, Any], prompter: Prompter | None = None) -> None:
         self._site = site
         self._settings = parse_settings(site, options)
-        self._link = borrow_link(self._settings, prompter)
+        self._share = borrow_share(self._settings, prompter)
         self._closed = False
 
     def run(self, argv: Argv, *, stdin: str = "", timeout_s: float = 60.0) -> CommandResult:
@@ -81,27 +81,29 @@ class SshRunner:
         """A new SFTP session over this connection; the caller closes it. Raises what `run` raises."""
         if self._closed:
             raise ConflictError(f"site '{self._site}': this runner was closed", site=self._site)
-        return SftpSession(self._link, deadline=time.monotonic() + _FILE_TIMEOUT_S)
+        from adapters.runners.ssh.sftp import SftpSession  # noqa: PLC0415 - see Share.link
+
+        return SftpSession(self._share.link, deadline=time.monotonic() + _FILE_TIMEOUT_S)
 
     def connect(self) -> None:
         """The user is logged in; the prompter was asked where the site asks. Raises what `run` raises."""
-        self._link.connect()
+        self._share.link.connect()
 
     def log_in(self, prompter: Prompter) -> None:
         """Every program of this user gets in from now on; `prompter` was asked where the site wants a person.
 
         Raises what `run` raises, LoginNeededError for a wrong answer too.
         """
-        if self._link.shared.open:
+        if self._share.login.open:
             return
         try:
-            self._link.connect()
+            self._share.link.connect()
         except LoginNeededError:
-            self._link.shared.log_in(prompter)
+            self._share.login.log_in(prompter)
 
     def log_out(self) -> None:
         """The login that `log_in` left behind is over."""
-        self._link.shared.log_out()
+        self._share.login.log_out()
 
     def find_untrusted_key(self) -> ShownKey | None:
         """The first host key on the way that nobody has said yes to (or that changed); None when all are trusted.
@@ -109,7 +111,7 @@ class SshRunner:
         Nothing is sent to a host before its key is trusted. Raises SiteUnavailableError.
         """
         try:
-            self._link.connect()
+            self._share.link.connect()
         except UntrustedHostKeyError as error:
             return error.shown
         except (LoginNeededError, LoginRefusedError):
@@ -124,7 +126,7 @@ class SshRunner:
         """This runner is done with the site; the connection ends with the last runner that shares it."""
         if not self._closed:
             self._closed = True
-            give_back_link(self._settings)
+            give_back_share(self._settings)
 
     def _ask(self, argv: Argv, stdin: bytes, timeout_s: float) -> Answer:
         if self._closed:
@@ -154,14 +156,14 @@ class SshRunner:
         Where a person is needed, to try the own one first would be a failed login each time, and sshd counts those.
         """
         line = render_line(argv, marker, reads=bool(stdin))
-        if not self._link.connected and self._link.shared.open:
-            return self._link.shared.run(line, stdin=stdin, deadline=deadline)
+        if not self._share.connected and self._share.login.open:
+            return self._share.login.run(line, stdin=stdin, deadline=deadline)
+        link = self._share.link
         if not stdin and takes(argv):
-            with self._link.shell(deadline=deadline) as shell, contextlib.suppress(ShellEndedError):
+            with link.shell(deadline=deadline) as shell, contextlib.suppress(ShellEndedError):
                 if shell is not None:
                     return shell.run(argv, marker, deadline)
-        with self._link.channel(deadline=deadline) as channel:
-            return Exchange(channel=channel, deadline=deadline, stdin=stdin).run(line)
+        return link.run(line, stdin=stdin, deadline=deadline)
 
     def _end(self, stdout: bytes, marker: str) -> None:
         """A command that ran out of time is killed by another one: many sshd refuse SSH's own signal request."""

@@ -14,10 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.runners.ssh.exchange import Answer, CommandTimeoutError
+from adapters.runners.ssh.answers import Answer, CommandTimeoutError, LinkLostError
 from adapters.runners.ssh.gate import Gate
-from adapters.runners.ssh.login import Prompter, Question
-from adapters.runners.ssh.reception import LinkLostError
+from adapters.runners.ssh.questions import Prompter, Question
 from adapters.runners.ssh.settings import SshSettings
 from metadata.errors import AdapterUnavailableError, LoginNeededError, SiteUnavailableError
 from staging.logins import is_open, login_socket, make_login_folder

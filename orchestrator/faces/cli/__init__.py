@@ -16,7 +16,7 @@ usecases.py     usecase ..., demo-data             sites.py     site ...
 jobs.py         job ...                            images.py    image ...
 benchmarks.py   bench ...                          sandbox.py   sandbox ...
 
-following.py    shows a run while it goes on: live.py on a terminal, plain.py elsewhere
+following.py    shows a run while it goes on: live.py on a terminal, plain.py elsewhere; how fast it goes: rates.py
 endings.py      how a run ended, in words
 background.py   lets a run go on without a terminal
 logs.py         what tasks wrote, as it stands or as it grows
@@ -32,7 +32,6 @@ import sys
 _LATE = (
     "orchestrator.quantities",
     "orchestrator.faces.cli.live",
-    "orchestrator.faces.cli.tables",
 )
 
 

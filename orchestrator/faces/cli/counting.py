@@ -6,14 +6,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Literal, Self
 
+from orchestrator.faces.cli.rates import Window
 from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.quantities import shown_duration, shown_rate, shown_size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
-
-    from orchestrator.faces.cli.live import Window
 
 _FRAMES_PER_S = 5
 _BAR_WIDTH = 28
@@ -59,11 +58,9 @@ class Counter:
             self._terminal.hint(f"{time.strftime('%H:%M:%S')}  {self._word}  {'  '.join(self._facts())}  {name}")
 
     def _begin(self) -> None:
-        # They take 0.1 s to load, which work that says nothing shall not pay.
-        from orchestrator.faces.cli.live import Window  # noqa: PLC0415
-
         self._window = Window()
         if self._drawn:
+            # They take 0.1 s to load, which work that nobody looks at shall not pay.
             from rich.console import Console  # noqa: PLC0415
             from rich.live import Live  # noqa: PLC0415
 

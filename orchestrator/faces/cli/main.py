@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from orchestrator.faces.cli.faults import tell
-from orchestrator.faces.cli.parts import LateGroup
+from orchestrator.faces.cli.parts import VERBS, late_group
 from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.cli.verbs import Json, Quiet, Verbose, flag, section, set_voice, show_help
 from orchestrator.faces.exit_codes import ALL
@@ -67,8 +67,8 @@ def _say_version(wanted: bool) -> None:
 Version = Annotated[bool, flag("--version", about="Say the version.", is_eager=True, callback=_say_version)]
 
 app = typer.Typer(
-    name="convoy", cls=LateGroup, rich_markup_mode="rich", invoke_without_command=True, epilog=_EPILOG,
-    pretty_exceptions_enable=False, context_settings={"help_option_names": ["--help", "-h"]},
+    name="convoy", cls=late_group(__package__, VERBS), rich_markup_mode="rich", invoke_without_command=True,
+    epilog=_EPILOG, pretty_exceptions_enable=False, context_settings={"help_option_names": ["--help", "-h"]},
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
+from typer.core import TyperGroup
 
 from metadata.errors import InvalidInputError
 from orchestrator.faces.cli.terminal import Terminal
@@ -72,9 +73,11 @@ def verb(
     return decorate
 
 
-def group(app: typer.Typer, name: str, *, panel: str | None, about: str) -> typer.Typer:
-    """A group of verbs in `app`; without a verb it tells what there is."""
-    made = typer.Typer(help=about, invoke_without_command=True, rich_markup_mode="rich")
+def group(
+    app: typer.Typer, name: str, *, panel: str | None, about: str, cls: type[TyperGroup] | None = None
+) -> typer.Typer:
+    """A group of verbs in `app`; without a verb it tells what there is. `cls` may bring verbs of its own."""
+    made = typer.Typer(help=about, invoke_without_command=True, rich_markup_mode="rich", cls=cls or TyperGroup)
     made.callback()(show_help)
     app.add_typer(made, name=name, rich_help_panel=panel)
     return made

@@ -12,7 +12,7 @@ from metadata.policy import Policy
 from metadata.records import AttributeValue, DatasetRecord, NewFile
 from orchestrator.operations.data.errands import FileProgress
 from orchestrator.operations.data.selections import files_at, storage_of
-from orchestrator.operations.inputs import digests_at, local_files
+from orchestrator.operations.digests import digests_at, local_files
 from orchestrator.operations.workspace import Workspace
 from orchestrator.settings import HERE
 from staging.manifest import unheard

@@ -175,7 +175,7 @@ def test_one_login_serves_commands_of_every_process_until_it_ends(guarded: Clust
         assert runner.run(("sh", "-c", "cat; echo err >&2; exit 3"), stdin="in\n").stdout == "in\n"
         assert guarded.run("job", "exec", "agh", "--", "id", "-un").stdout.strip() == "alice"
         runner.log_out()
-        wait_until(lambda: not runner._link.shared.open)
+        wait_until(lambda: not runner._share.login.open)
         with pytest.raises(LoginNeededError):
             runner.run(("true",))
     finally:
@@ -186,4 +186,4 @@ def test_a_wrong_code_is_told_and_opens_nothing(guarded: Clusters) -> None:
     code, said = log_in(guarded, WRONG_CODE)
     assert code != 0
     assert "did not accept the answer" in said
-    assert not _runner(guarded)._link.shared.open
+    assert not _runner(guarded)._share.login.open

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from metadata.progress import RunProgress, StepProgress, TransferProgress
-from orchestrator.faces.cli.live import Rates, frame
+from orchestrator.faces.cli.live import frame
 from orchestrator.faces.cli.plain import PlainLines
+from orchestrator.faces.cli.rates import Rates
 from orchestrator.faces.states import LOOKS, step_state
 from orchestrator.jobs import JobState
 

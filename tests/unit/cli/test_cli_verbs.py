@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer
 
 import orchestrator.faces.cli
 from orchestrator import operations
-from orchestrator.faces.cli import parts
+from orchestrator.faces.cli import data, parts
 from orchestrator.faces.cli.main import app
 
 FOLDER = Path(orchestrator.faces.cli.__file__).parent
@@ -74,13 +75,14 @@ def test_a_face_is_thin() -> None:
                 assert len(node.body) <= 12, f"{path.name}: {node.name}"
 
 
-def test_every_verb_is_in_the_module_that_is_imported_for_it() -> None:
+@pytest.mark.parametrize("late", [parts, data])
+def test_every_verb_is_in_the_module_that_is_imported_for_it(late: ModuleType) -> None:
     offered = {}
-    for module in parts.VERBS:
+    for module in late.VERBS:
         app = typer.Typer()
-        import_module(f"orchestrator.faces.cli.{module}").register(app)
+        import_module(f"{late.__package__}.{module}").register(app)
         offered[module] = {row.name for row in (*app.registered_commands, *app.registered_groups)}
-    assert offered == {module: set(names) for module, names in parts.VERBS.items()}
+    assert offered == {module: set(names) for module, names in late.VERBS.items()}
 
 
 def test_a_verb_that_is_asked_for_is_built_alone() -> None:

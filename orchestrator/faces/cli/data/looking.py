@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -49,10 +50,10 @@ def ls(
     if name is None or (is_glob(name) and "/" not in name):
         terminal.answer(operations.list_data(terminal.workspace, name), tables.datasets_view)
     elif itself:
-        terminal.answer([operations.stat_data(terminal.workspace, name)], tables.folder_view(long=long))
+        terminal.answer([operations.stat_data(terminal.workspace, name)], partial(tables.folder_view, long=long))
     else:
         found = operations.list_folder(terminal.workspace, name, recursive=recursive)
-        terminal.answer(found, tables.folder_view(long=long))
+        terminal.answer(found, partial(tables.folder_view, long=long))
 
 
 def show(terminal: Terminal, name: DatasetName) -> None:

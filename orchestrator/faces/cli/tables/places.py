@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -14,9 +14,9 @@ from orchestrator.quantities import shown_size
 _MOST = 100
 
 
-def folder_view(*, long: bool) -> Callable[[Sequence[Entry]], RenderableType]:
+def folder_view(entries: Sequence[Entry], *, long: bool) -> RenderableType:
     """One line an entry; with `long` also where its copies lie."""
-    return _long_folder if long else _short_folder
+    return _long_folder(entries) if long else _short_folder(entries)
 
 
 def _short_folder(entries: Sequence[Entry]) -> RenderableType:

@@ -1,0 +1,83 @@
+"""Files where they lie, and their digests: read once, and noted."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from metadata.errors import InvalidInputError, NotFoundError
+from metadata.globs import is_glob
+from metadata.records import ReplicaRecord
+from orchestrator.operations.workspace import Workspace
+from staging.manifest import Told, digested, is_same, unheard
+from staging.ports import FileDigest
+
+
+def local_files(text: str) -> list[str]:
+    """The files that a path means, as absolute paths: itself, all below a folder, or what a shell pattern finds.
+
+    They are sorted.
+
+    Raises NotFoundError, or InvalidInputError for a folder that one may not look into.
+    """
+    path = Path(text).expanduser()
+    if path.is_file():
+        return [str(path.absolute())]
+    if path.is_dir():
+        # Of ten thousands of files, paths that are texts are made ten times as fast.
+        files = sorted(_files_below(str(path.absolute())), key=lambda name: name.split("/"))
+    else:
+        matches = Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))) if is_glob(text) else ()
+        files = [str(found) for found in sorted(file.absolute() for file in matches if file.is_file())]
+    if not files:
+        raise NotFoundError(f"there is no file {text}")
+    return files
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    """Links to files keep their own names: what they point at may be called anything. Links to folders are no way."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError as error:
+        raise InvalidInputError(f"{folder}: {error.strerror}; what lies in it would be left out") from error
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(entry.path)
+        elif not entry.name.startswith(".") and _is_file(entry):
+            yield entry.path
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
+def digests_at(workspace: Workspace, site: str, paths: Sequence[str], *, told: Told = unheard) -> dict[str, FileDigest]:
+    """The digests of files at a site, and their copies noted. What did not change since the last time is not read.
+
+    Raises NotFoundError, or IntegrityError for a file that changes while it is read.
+    """
+    known: dict[str, ReplicaRecord] = {}
+
+    def look_up(wanted: Sequence[str]) -> dict[str, ReplicaRecord]:
+        known.update(workspace.catalogue.replicas_at(site, wanted))
+        return known
+
+    found = digested(workspace.storages[site], paths, known=look_up, told=told)
+    now = time.time()
+    fresh = [
+        ReplicaRecord(
+            sha256=digest.sha256, size_bytes=digest.size_bytes, site=site, path=path,
+            modified_ns=facts.modified_ns, inode=facts.inode, verified_at=now,
+        )
+        for path, (facts, digest) in found.items()
+        if path not in known or not is_same(known[path], facts)
+    ]  # fmt: skip
+    if fresh:
+        workspace.catalogue.add_replicas(fresh)
+    return {path: digest for path, (_, digest) in found.items()}
