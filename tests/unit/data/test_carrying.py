@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -82,14 +81,16 @@ def test_two_portions_at_most_use_a_link_and_one_where_its_rate_is_limited(
         workspace.settings.sites_file.write_text(SITES + f"links:\n  - {{from: here, to: agh, {rule}}}\n")
     together: list[int] = []
     under_way = 0
-    lock, carry = threading.Lock(), Carrier.carry
+    lock, met, carry = threading.Lock(), threading.Event(), Carrier.carry
 
     def counted(self: Carrier, orders: Sequence[Order], **options: object) -> Delivery:
         nonlocal under_way
         with lock:
             under_way += 1
             together.append(under_way)
-        time.sleep(0.02)
+            if under_way == 2:
+                met.set()
+        assert met.wait(30 if most == 2 else 0.05) or most == 1
         try:
             return carry(self, orders, **options)  # type: ignore[arg-type]
         finally:
