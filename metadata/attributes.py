@@ -43,7 +43,8 @@ def of_one(session: Session, *, dataset_id: int, file_id: int | None) -> dict[st
 def of_datasets(session: Session, dataset_ids: Iterable[int]) -> dict[int, dict[str, AttributeValue]]:
     """The datasets' own attributes, sorted by key."""
     found: defaultdict[int, dict[str, AttributeValue]] = defaultdict(dict)
-    for dataset_id, key, value in _told(among(session, _SELECT + "dataset_id IN :each AND file_id IS NULL", dataset_ids)):
+    rows = among(session, _SELECT + "dataset_id IN :each AND file_id IS NULL", dataset_ids)
+    for dataset_id, key, value in _told(rows):
         found[dataset_id][key] = value
     return dict(found)
 

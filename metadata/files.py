@@ -158,7 +158,7 @@ def meant_by(session: Session, dataset_id: int, path: str) -> list[FileRecord]:
 
 def find_id(session: Session, dataset_id: int, path: str, *, dataset: str) -> int:
     """The file's row. Raises NotFoundError."""
-    for (file_id, *_) in rows_of(session, dataset_id, [path]):
+    for file_id, *_ in rows_of(session, dataset_id, [path]):
         return int(file_id)
     raise unknown(session, dataset_id, path, dataset=dataset)
 
