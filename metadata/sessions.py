@@ -30,7 +30,7 @@ FRESH_SCRIPT = Path(__file__).with_name("fresh.sql")
 
 _BUSY_TIMEOUT_MS = 30_000
 _ASK_AGAIN_S = 0.01
-_DOCUMENTS = frozenset({dict, list})
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 Row = dict[str, Any]
 
 
@@ -290,9 +290,9 @@ def _tables(session: Session) -> set[str]:
 
 def _stored(row: Row) -> Row:
     """Documents are kept as JSON."""
-    if _DOCUMENTS.isdisjoint(map(type, row.values())):
+    if _PLAIN.issuperset(map(type, row.values())):
         return row
-    return {name: json.dumps(value) if type(value) in _DOCUMENTS else value for name, value in row.items()}
+    return {name: json.dumps(value) if isinstance(value, (dict, list)) else value for name, value in row.items()}
 
 
 def _matches(pattern: str, value: str | None) -> bool | None:
