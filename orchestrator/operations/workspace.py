@@ -83,7 +83,7 @@ class Workspace:
         """Its runs, for reading."""
         from metadata.history import History  # noqa: PLC0415 - see above
 
-        return History(self.database)
+        return History(self.sessions)
 
     @cached_property
     def retention(self) -> Retention:
