@@ -1,9 +1,9 @@
-"""The database in plain SQL, for whatever a run needs of it, or a verb that moves data.
+"""The database in plain SQL.
 
-SQLAlchemy, which the history is written in, takes longer to load than a small run to carry out. Hence the journal, the
-lease, the progress, the past of runs and the catalogue do without it where the database is a file of SQLite.
-Any other database is reached through SQLAlchemy, by the same statements: SQLite and PostgreSQL understand them both,
-and values are named in them as `:name`.
+SQLAlchemy takes longer to load than a small run to carry out, or a thousand small files to be told of. Hence all that
+is asked of the database is said without it, and a file of SQLite is opened without it. Any other database is reached
+through SQLAlchemy, by the same statements: SQLite and PostgreSQL understand them both, and values are named in them as
+`:name`.
 """
 
 from __future__ import annotations

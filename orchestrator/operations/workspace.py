@@ -66,7 +66,7 @@ class Workspace:
 
     @cached_property
     def database(self) -> Engine:
-        """The same database for SQLAlchemy, which whoever looks back at runs needs."""
+        """The same database for SQLAlchemy, for whoever wants rows as objects (`metadata.rows`)."""
         from metadata.database import open_database  # noqa: PLC0415 - see above
 
         return open_database(self.settings.database_url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,11 +143,26 @@ print(*sys.modules)
 """
 
 
-def test_verbs_that_move_data_need_no_sqlalchemy(tmp_path: Path) -> None:
+PUT = """
+import sys
+from orchestrator.faces.cli.main import main
+try:
+    main(["--home", sys.argv[1], "data", "put", sys.argv[0], "slides", "--site", "local"])
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize("script", [CATALOGUE, PUT], ids=["catalogue", "put"])
+def test_verbs_that_move_data_need_no_sqlalchemy(script: str, tmp_path: Path) -> None:
     """It takes longer to load than a thousand small files to be told of."""
+    program = tmp_path / "program.py"
+    program.write_text(script)
     done = subprocess.run(
-        [sys.executable, "-c", CATALOGUE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+        [sys.executable, program, tmp_path / "home"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     packages = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
     assert packages & {"sqlalchemy", "sqlmodel", "alembic"} == set()
 
