@@ -14,6 +14,8 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +33,7 @@ FRESH_SCRIPT = Path(__file__).with_name("fresh.sql")
 _BUSY_TIMEOUT_MS = 30_000
 _ASK_AGAIN_S = 0.01
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+_NAMED = re.compile(r":([a-z]\w*)")
 Row = dict[str, Any]
 
 
@@ -216,13 +219,18 @@ class _SqliteSession:
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def tuples(self, question: str, **values: Any) -> list[tuple[Any, ...]]:
-        return self._connection.execute(question, values).fetchall()
+        numbered, names = _numbered(question)
+        return self._connection.execute(numbered, [values[name] for name in names]).fetchall()
 
     def change(self, statement: str, **values: Any) -> int:
         return self._connection.execute(statement, _stored(values)).rowcount
 
     def change_each(self, statement: str, rows: Sequence[Row]) -> int:
-        return self._connection.executemany(statement, map(_stored, rows)).rowcount
+        numbered, names = _numbered(statement)
+        values = list(zip(*([row[name] for row in rows] for name in names), strict=True))
+        if not _PLAIN.issuperset(map(type, chain.from_iterable(values))):
+            values = [tuple(map(_kept, row)) for row in values]
+        return self._connection.executemany(numbered, values).rowcount
 
 
 class AlchemySessions:
@@ -288,11 +296,19 @@ def _tables(session: Session) -> set[str]:
     return {row["name"] for row in session.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
+@lru_cache
+def _numbered(statement: str) -> tuple[str, list[str]]:
+    """The statement with its values by their order, which SQLite's driver hands over sooner than by their names."""
+    return re.sub(_NAMED, "?", statement), re.findall(_NAMED, statement)
+
+
 def _stored(row: Row) -> Row:
+    return {name: _kept(value) for name, value in row.items()}
+
+
+def _kept(value: Any) -> Any:
     """Documents are kept as JSON."""
-    if _PLAIN.issuperset(map(type, row.values())):
-        return row
-    return {name: json.dumps(value) if isinstance(value, (dict, list)) else value for name, value in row.items()}
+    return json.dumps(value) if isinstance(value, (dict, list)) else value
 
 
 def _matches(pattern: str, value: str | None) -> bool | None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from metadata.sessions import Row, Session, insertion
 
-# SQLite looks for each value's name from the first one on, so that many values take longer than two times half of them.
-_AT_ONCE = 100
+# Older builds of SQLite take 999 values in one statement; beyond some hundreds nothing is won.
+_AT_ONCE = 250
 
 
 def insert_missing(session: Session, table: str, rows: Sequence[Row]) -> int:
