@@ -8,61 +8,64 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select
-
 from metadata.errors import InvalidInputError
 from metadata.records import AttributeValue
 from metadata.search import FIELDS, KEY
-from metadata.statements import chunks
-from metadata.tables import ATTRIBUTES
+from metadata.sessions import Row, Session, document, insertion
+from metadata.statements import among
 
+_SELECT = "SELECT dataset_id, key, number, text, items FROM attributes WHERE "
 # Above this a float no longer tells one whole number from the next.
 _EXACT = 2**53
 
 
 def replace(
-    connection: Connection, values: Mapping[str, AttributeValue | None], *, dataset_id: int, file_id: int | None
+    session: Session, values: Mapping[str, AttributeValue | None], *, dataset_id: int, file_id: int | None
 ) -> None:
     """Sets each key to its value, and removes those whose value is None; other keys stay.
 
     Raises InvalidInputError for a key that a search could not name, and for a value of another type.
     """
     rows = [_row(key, value, dataset_id=dataset_id, file_id=file_id) for key, value in values.items()]
-    for chunk in chunks(values):
-        whose = _of(dataset_id=dataset_id, file_id=file_id)
-        connection.execute(delete(ATTRIBUTES).where(whose, ATTRIBUTES.c.key.in_(chunk)))
+    whose, ids = _of(dataset_id=dataset_id, file_id=file_id)
+    session.change_each(f"DELETE FROM attributes WHERE {whose} AND key = :key", [{"key": key, **ids} for key in values])
     kept = [row for row in rows if values[row["key"]] is not None]
     if kept:
-        connection.execute(ATTRIBUTES.insert(), kept)
+        session.change_each(insertion("attributes", kept[0]), kept)
 
 
-def of_one(connection: Connection, *, dataset_id: int, file_id: int | None) -> dict[str, AttributeValue]:
+def of_one(session: Session, *, dataset_id: int, file_id: int | None) -> dict[str, AttributeValue]:
     """The attributes of a dataset, or of one of its files, sorted by key."""
-    rows = connection.execute(select(ATTRIBUTES).where(_of(dataset_id=dataset_id, file_id=file_id)))
-    return dict(sorted((row.key, _value(row)) for row in rows))
+    whose, ids = _of(dataset_id=dataset_id, file_id=file_id)
+    return {key: value for _, key, value in _told(session.tuples(_SELECT + whose, **ids))}
 
 
-def of_datasets(connection: Connection, dataset_ids: Iterable[int]) -> dict[int, dict[str, AttributeValue]]:
+def of_datasets(session: Session, dataset_ids: Iterable[int]) -> dict[int, dict[str, AttributeValue]]:
     """The datasets' own attributes, sorted by key."""
     found: defaultdict[int, dict[str, AttributeValue]] = defaultdict(dict)
-    for chunk in chunks(dataset_ids):
-        whose = ATTRIBUTES.c.dataset_id.in_(chunk) & ATTRIBUTES.c.file_id.is_(None)
-        for row in sorted(connection.execute(select(ATTRIBUTES).where(whose)), key=lambda row: str(row.key)):
-            found[row.dataset_id][row.key] = _value(row)
+    rows = among(session, _SELECT + "dataset_id IN :each AND file_id IS NULL", dataset_ids)
+    for dataset_id, key, value in _told(rows):
+        found[dataset_id][key] = value
     return dict(found)
 
 
-def _of(*, dataset_id: int, file_id: int | None) -> ColumnElement[bool]:
+def _of(*, dataset_id: int, file_id: int | None) -> tuple[str, dict[str, int]]:
+    """Which rows are meant: a condition, and the values in it."""
     if file_id is None:
-        return (ATTRIBUTES.c.dataset_id == dataset_id) & ATTRIBUTES.c.file_id.is_(None)
-    return ATTRIBUTES.c.file_id == file_id
+        return "dataset_id = :dataset_id AND file_id IS NULL", {"dataset_id": dataset_id}
+    return "file_id = :file_id", {"file_id": file_id}
 
 
-def _row(key: str, value: Any, *, dataset_id: int, file_id: int | None) -> dict[str, Any]:
+def _told(rows: Iterable[tuple[Any, ...]]) -> list[tuple[int, str, AttributeValue]]:
+    """(dataset's row, key, value), sorted by key."""
+    return [(dataset_id, key, _value(*value)) for dataset_id, key, *value in sorted(rows, key=lambda row: str(row[1]))]
+
+
+def _row(key: str, value: Any, *, dataset_id: int, file_id: int | None) -> Row:
     if not KEY.fullmatch(key) or key in FIELDS:
         why = "every file or dataset has a field of that name" if key in FIELDS else "use letters, digits and _ . : -"
         raise InvalidInputError(f"{key!r} cannot name an attribute: {why}")
-    row: dict[str, Any] = {"dataset_id": dataset_id, "file_id": file_id, "key": key}
+    row: Row = {"dataset_id": dataset_id, "file_id": file_id, "key": key}
     row |= {"number": None, "text": None, "items": None}
     if value is not None:
         row[_column(key, value)] = value
@@ -89,10 +92,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _value(row: Row[Any]) -> AttributeValue:
-    if row.items is not None:
-        return list(row.items)
-    if row.text is not None:
-        return str(row.text)
-    number = float(row.number)
-    return int(number) if number.is_integer() and abs(number) < _EXACT else number
+def _value(number: Any, text: Any, items: Any) -> AttributeValue:
+    if items is not None:
+        return list(document(items))
+    if text is not None:
+        return str(text)
+    return int(number) if number.is_integer() and abs(number) < _EXACT else float(number)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, overload
-
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, OperationalError
 
 from metadata import attributes, datasets, files, measurements, namespace, replicas
 from metadata.clauses import Kind, clause
-from metadata.errors import InvalidInputError, SiteUnavailableError
+from metadata.errors import InvalidInputError
 from metadata.namespace import Rename
 from metadata.policy import Policy
 from metadata.records import (
@@ -23,6 +19,7 @@ from metadata.records import (
     ReplicaRecord,
 )
 from metadata.search import Condition, parse_condition
+from metadata.sessions import Sessions
 
 __all__ = [
     "AttributeValue",
@@ -41,9 +38,9 @@ class Catalogue:
     Any method raises SiteUnavailableError when the database does not answer; trying again may help.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """Args: engine: as `metadata.database.open_database` gives it; the catalogue never disposes of it."""
-        self._engine = engine
+    def __init__(self, sessions: Sessions) -> None:
+        """Args: sessions: as `metadata.sessions.open_sessions` gives them; the catalogue never disposes of them."""
+        self._sessions = sessions
 
     def add_files(
         self,
@@ -66,41 +63,41 @@ class Catalogue:
             ConflictError: A path is known with other content, or the dataset has another policy.
             InvalidInputError: A name, path or hash that cannot be.
         """
-        with self._writing() as connection:
-            dataset_id = datasets.ensure(connection, dataset, description=description, policy=policy)
-            files.add(connection, dataset_id, new_files, dataset=dataset)
+        with self._sessions.writing() as session:
+            dataset_id = datasets.ensure(session, dataset, description=description, policy=policy)
+            files.add(session, dataset_id, new_files, dataset=dataset)
 
     def datasets(self, pattern: str | None = None) -> list[DatasetRecord]:
         """All datasets, or those whose names match the shell pattern; sorted by name."""
-        with self._reading() as connection:
-            return datasets.named(connection, datasets.names(connection, pattern))
+        with self._sessions.reading() as session:
+            return datasets.named(session, datasets.names(session, pattern))
 
     def dataset(self, name: str) -> DatasetRecord:
         """The dataset. Raises NotFoundError, with the nearest name."""
-        with self._reading() as connection:
-            datasets.find_id(connection, name)
-            return datasets.named(connection, [name])[0]
+        with self._sessions.reading() as session:
+            datasets.find_id(session, name)
+            return datasets.named(session, [name])[0]
 
     def has_dataset(self, name: str) -> bool:
         """Whether a dataset has this name."""
-        with self._reading() as connection:
-            return datasets.exists(connection, name)
+        with self._sessions.reading() as session:
+            return datasets.exists(session, name)
 
     def files(self, dataset: str, pattern: str | None = None) -> list[FileRecord]:
         """All files of the dataset, or those whose paths match the shell pattern; sorted by path.
 
         `*` and `?` stay within one folder and `**` goes through any number. Raises NotFoundError (the dataset).
         """
-        with self._reading() as connection:
-            return files.within(connection, datasets.find_id(connection, dataset), pattern)
+        with self._sessions.reading() as session:
+            return files.within(session, datasets.find_id(session, dataset), pattern)
 
     def file(self, dataset: str, path: str) -> FileRecord:
         """The file. Raises NotFoundError, with the nearest name."""
-        with self._reading() as connection:
-            dataset_id = datasets.find_id(connection, dataset)
-            found = files.at_path(connection, dataset_id, path)
+        with self._sessions.reading() as session:
+            dataset_id = datasets.find_id(session, dataset)
+            found = files.at_path(session, dataset_id, path)
             if found is None:
-                raise files.unknown(connection, dataset_id, path, dataset=dataset)
+                raise files.unknown(session, dataset_id, path, dataset=dataset)
             return found
 
     def resolve(self, dataset: str, path: str = "") -> list[FileRecord]:
@@ -113,52 +110,52 @@ class Catalogue:
         Raises:
             NotFoundError: No such dataset, or nothing in it fits the path; names the nearest.
         """
-        with self._reading() as connection:
-            dataset_id = datasets.find_id(connection, dataset)
+        with self._sessions.reading() as session:
+            dataset_id = datasets.find_id(session, dataset)
             if not path:
-                return files.within(connection, dataset_id)
-            found = files.meant_by(connection, dataset_id, path)
+                return files.within(session, dataset_id)
+            found = files.meant_by(session, dataset_id, path)
             if not found:
-                raise files.unknown(connection, dataset_id, path, dataset=dataset)
+                raise files.unknown(session, dataset_id, path, dataset=dataset)
             return found
 
     def rename_dataset(self, name: str, new_name: str) -> None:
         """The dataset has its new name. Raises NotFoundError, ConflictError (it is taken) or InvalidInputError."""
-        with self._writing() as connection:
-            namespace.rename_dataset(connection, name, new_name)
+        with self._sessions.writing() as session:
+            namespace.rename_dataset(session, name, new_name)
 
     def rename_files(self, dataset: str, renames: Sequence[Rename], *, into: str) -> None:
         """The files have new names in the dataset `into`, with their attributes, pins and policies; all or none.
 
         Raises NotFoundError, ConflictError (a name is taken; nothing is overwritten) or InvalidInputError.
         """
-        with self._writing() as connection:
-            namespace.rename_files(connection, dataset, renames, into=into)
+        with self._sessions.writing() as session:
+            namespace.rename_files(session, dataset, renames, into=into)
 
     def remove_files(self, dataset: str, paths: Sequence[str]) -> None:
         """The dataset has no such names any more; no copy is touched. Raises NotFoundError, ConflictError (pinned)."""
-        with self._writing() as connection:
-            namespace.remove_files(connection, dataset, paths)
+        with self._sessions.writing() as session:
+            namespace.remove_files(session, dataset, paths)
 
     def remove_dataset(self, name: str) -> None:
         """The dataset and its names are gone; no copy is touched. Raises NotFoundError, ConflictError (pinned)."""
-        with self._writing() as connection:
-            namespace.remove_dataset(connection, name)
+        with self._sessions.writing() as session:
+            namespace.remove_dataset(session, name)
 
     def named_elsewhere(self, sha256s: Iterable[str], *, outside: Iterable[tuple[str, str]]) -> set[str]:
         """Those of the contents that have a name which is none of `outside`, as (dataset, path)."""
-        with self._reading() as connection:
-            return files.named_elsewhere(connection, sha256s, outside=set(outside))
+        with self._sessions.reading() as session:
+            return files.named_elsewhere(session, sha256s, outside=set(outside))
 
     def add_replicas(self, records: Iterable[ReplicaRecord]) -> None:
         """Notes copies, all or none. What is said of a path of a site replaces what was said of it before."""
-        with self._writing() as connection:
-            replicas.add(connection, records)
+        with self._sessions.writing() as session:
+            replicas.add(session, records)
 
     def replicas(self, sha256s: Iterable[str]) -> dict[str, list[ReplicaRecord]]:
         """Every known copy of each content, sorted by site and path; an empty list where there is none."""
-        with self._reading() as connection:
-            return replicas.of(connection, sha256s)
+        with self._sessions.reading() as session:
+            return replicas.of(session, sha256s)
 
     def replica_at(self, site: str, path: str) -> ReplicaRecord | None:
         """What is known to lie at this path of this site; None when nothing is."""
@@ -166,34 +163,34 @@ class Catalogue:
 
     def replicas_at(self, site: str, paths: Iterable[str]) -> dict[str, ReplicaRecord]:
         """The same for many paths; one of which nothing is known is absent."""
-        with self._reading() as connection:
-            return replicas.at(connection, site=site, paths=paths)
+        with self._sessions.reading() as session:
+            return replicas.at(session, site=site, paths=paths)
 
     def move_replicas(self, site: str, pairs: Sequence[tuple[str, str]]) -> None:
         """Copies that lay at the first path of a pair are known at the second; what was known there before is not."""
-        with self._writing() as connection:
-            replicas.move(connection, site=site, pairs=pairs)
+        with self._sessions.writing() as session:
+            replicas.move(session, site=site, pairs=pairs)
 
     def remove_replicas(self, site: str, pairs: Iterable[tuple[str, str]]) -> None:
         """Forgets the copies at these paths of a site, as (path, sha256), and touches no byte there.
 
         A path that somebody has registered with another hash since keeps what was said of it.
         """
-        with self._writing() as connection:
-            replicas.remove(connection, site=site, pairs=pairs)
+        with self._sessions.writing() as session:
+            replicas.remove(session, site=site, pairs=pairs)
 
     def policies(self, sha256s: Iterable[str]) -> dict[str, Policy]:
         """What all owners of each content ask for it together, whatever its names are; a free one when nobody does.
 
         It goes by content and not by name, so that a copy under another name is as restricted as the first.
         """
-        with self._reading() as connection:
-            return files.policies(connection, sha256s)
+        with self._sessions.reading() as session:
+            return files.policies(session, sha256s)
 
     def set_policy(self, dataset: str, policy: Policy | None) -> None:
         """Replaces the dataset's policy; None lets its data go anywhere. Raises NotFoundError."""
-        with self._writing() as connection:
-            datasets.set_policy(connection, dataset, policy)
+        with self._sessions.writing() as session:
+            datasets.set_policy(session, dataset, policy)
 
     def set_attributes(
         self, dataset: str, values: Mapping[str, AttributeValue | None], *, path: str | None = None
@@ -209,18 +206,18 @@ class Catalogue:
             NotFoundError: No such dataset or file.
             InvalidInputError: A key that a search could not name, or a value of another type.
         """
-        with self._writing() as connection:
+        with self._sessions.writing() as session:
             # The lock keeps a second writer from setting the same key beside this one.
-            dataset_id = datasets.find_id(connection, dataset, lock=True)
-            file_id = None if path is None else files.find_id(connection, dataset_id, path, dataset=dataset)
-            attributes.replace(connection, values, dataset_id=dataset_id, file_id=file_id)
+            dataset_id = datasets.find_id(session, dataset, lock=True)
+            file_id = None if path is None else files.find_id(session, dataset_id, path, dataset=dataset)
+            attributes.replace(session, values, dataset_id=dataset_id, file_id=file_id)
 
     def attributes(self, dataset: str, path: str | None = None) -> dict[str, AttributeValue]:
         """The attributes of the dataset, or those that one of its files has itself. Raises NotFoundError."""
-        with self._reading() as connection:
-            dataset_id = datasets.find_id(connection, dataset)
-            file_id = None if path is None else files.find_id(connection, dataset_id, path, dataset=dataset)
-            return attributes.of_one(connection, dataset_id=dataset_id, file_id=file_id)
+        with self._sessions.reading() as session:
+            dataset_id = datasets.find_id(session, dataset)
+            file_id = None if path is None else files.find_id(session, dataset_id, path, dataset=dataset)
+            return attributes.of_one(session, dataset_id=dataset_id, file_id=file_id)
 
     @overload
     def find(self, conditions: Sequence[str | Condition], *, kind: Literal["files"] = ...) -> list[FileRecord]: ...
@@ -240,50 +237,23 @@ class Catalogue:
         """
         written = [conditions] if isinstance(conditions, str) else conditions
         parsed = [parse_condition(item) if isinstance(item, str) else item for item in written]
-        clauses = [clause(item, kind=kind, dialect=self._engine.dialect.name) for item in parsed]
-        with self._reading() as connection, _understanding(parsed):
-            if kind == "datasets":
-                return datasets.where(connection, *clauses)
-            return files.where(connection, *clauses)
+        where = clause(parsed, kind=kind, dialect=self._sessions.dialect)
+        try:
+            with self._sessions.reading() as session:
+                if kind == "datasets":
+                    return datasets.where(session, where.text, **where.values)
+                return files.where(session, where.text, **where.values)
+        except InvalidInputError as error:
+            # Python's regular expressions know a little more than PostgreSQL's.
+            shown = ", ".join(map(str, parsed))
+            raise InvalidInputError(f"the database cannot search for {shown}: {error.message}") from error
 
     def add_measurement(self, measurement: Measurement) -> None:
         """Notes what a transfer told about a link. Raises InvalidInputError when it moved nothing or took no time."""
-        with self._writing() as connection:
-            measurements.add(connection, measurement)
+        with self._sessions.writing() as session:
+            measurements.add(session, measurement)
 
     def measurements(self) -> list[Measurement]:
         """The newest 40 measurements of each way (mover, direction, streams) over each link, the newest first."""
-        with self._reading() as connection:
-            return measurements.recent(connection)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with _answering(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with _answering(), self._engine.execution_options(writing=True).begin() as connection:
-            yield connection
-
-
-@contextmanager
-def _understanding(conditions: Sequence[Condition]) -> Iterator[None]:
-    try:
-        yield
-    except DataError as error:
-        # Python's regular expressions know a little more than PostgreSQL's.
-        shown = ", ".join(map(str, conditions))
-        raise InvalidInputError(f"the database cannot search for {shown}: {error.orig}") from error
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except (DataError, UnicodeEncodeError) as error:
-        raise InvalidInputError(f"the database cannot hold what was given: {error}") from error
-    except OperationalError as error:
-        raise SiteUnavailableError(
-            f"the database does not answer: {error.orig}. Is it running and not locked?"
-        ) from error
+        with self._sessions.reading() as session:
+            return measurements.recent(session)

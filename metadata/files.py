@@ -7,38 +7,48 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select
-
+from metadata.datasets import stored
 from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.globs import compile_glob, is_glob, literal_prefix
-from metadata.policy import Policy, combined
+from metadata.policy import ANYWHERE, Policy, combined
 from metadata.records import FileRecord, NewFile
-from metadata.statements import chunks, insert_missing
-from metadata.tables import DATASETS, FILES
+from metadata.sessions import Row, Session, document
+from metadata.statements import among, insert_missing
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Databases refuse zero bytes and half characters; the others would break a listing's lines.
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SUGGESTIONS_FROM = 2000
 _TOO_LARGE = 2**63
+_FROM = "FROM files JOIN datasets ON datasets.id = files.dataset_id"
+# Policies as texts, of which few are different: each is read once.
+_POLICIES = "CAST(files.policy AS TEXT), CAST(datasets.policy AS TEXT)"
+_SELECT = f"""
+    SELECT datasets.name, files.path, files.size_bytes, files.sha256, files.media_type, {_POLICIES} {_FROM} WHERE """
+_RESTRICTED = f"""
+    SELECT files.sha256, {_POLICIES} {_FROM}
+    WHERE files.sha256 IN :each AND (files.policy IS NOT NULL OR datasets.policy IS NOT NULL)
+"""
+_OF_DATASET = "files.dataset_id = :dataset_id"
+_BEGINS = "substr(files.path, 1, :length) = :prefix"
 
 
-def add(connection: Connection, dataset_id: int, files: Iterable[NewFile], *, dataset: str) -> None:
+def add(session: Session, dataset_id: int, files: Iterable[NewFile], *, dataset: str) -> None:
     """Adds the files in one batch. One that is there with the same content stays, and keeps the stricter policy.
 
     Raises InvalidInputError for a path or hash that cannot be, ConflictError for a path that has other content.
     """
     added, now = list(files), time.time()
     rows = [_row(file, dataset_id=dataset_id, created_at=now) for file in added]
-    if insert_missing(connection, FILES, rows) == len(rows):
-        return
-    for chunk in chunks(added):
-        _settle(connection, dataset_id, chunk, dataset=dataset)
+    if insert_missing(session, "files", rows) != len(rows):
+        _settle(session, dataset_id, added, dataset=dataset)
 
 
-def _row(file: NewFile, *, dataset_id: int, created_at: float) -> dict[str, Any]:
+def _row(file: NewFile, *, dataset_id: int, created_at: float) -> Row:
     _check(file)
     return {
         "dataset_id": dataset_id,
@@ -46,7 +56,7 @@ def _row(file: NewFile, *, dataset_id: int, created_at: float) -> dict[str, Any]
         "size_bytes": file.size_bytes,
         "sha256": file.sha256,
         "media_type": file.media_type,
-        "policy": _stored(file.policy),
+        "policy": stored(file.policy),
         "created_at": created_at,
     }
 
@@ -70,129 +80,115 @@ def _check(file: NewFile) -> None:
         raise InvalidInputError(f"{file.path}: a file cannot have {file.size_bytes} bytes")
 
 
-def _settle(connection: Connection, dataset_id: int, files: Sequence[NewFile], *, dataset: str) -> None:
+def _settle(session: Session, dataset_id: int, files: Sequence[NewFile], *, dataset: str) -> None:
     """Compares what was to be added with what is there now."""
-    paths = FILES.c.path.in_([file.path for file in files])
-    rows = connection.execute(select(FILES).where(FILES.c.dataset_id == dataset_id, paths))
-    present = {row.path: row for row in rows}
-    policies = {path: Policy.from_document(row.policy) for path, row in present.items() if row.policy}
+    present = {row[1]: row for row in rows_of(session, dataset_id, [file.path for file in files])}
+    policies = {path: Policy.from_document(document(row[4])) for path, row in present.items() if row[4]}
     for file in files:
-        row = present[file.path]
-        if (row.sha256, row.size_bytes) != (file.sha256, file.size_bytes):
-            raise ConflictError(_other_content(file, row, dataset=dataset))
+        file_id, _, size_bytes, sha256, _ = present[file.path]
+        if (sha256, size_bytes) != (file.sha256, file.size_bytes):
+            raise ConflictError(_other_content(file, size_bytes=size_bytes, sha256=sha256, dataset=dataset))
         before = policies.get(file.path, Policy())
         policies[file.path] = combined((before, file.policy or Policy()))
         if policies[file.path] != before:
-            change = FILES.update().where(FILES.c.id == row.id)
-            connection.execute(change.values(policy=policies[file.path].to_document()))
+            set_policy(session, file_id, policies[file.path])
 
 
-def _other_content(file: NewFile, row: Row[Any], *, dataset: str) -> str:
+def _other_content(file: NewFile, *, size_bytes: int, sha256: str, dataset: str) -> str:
     return (
-        f"dataset://{dataset}/{file.path} is known with {row.size_bytes} bytes and sha256 {row.sha256}; the new file "
+        f"dataset://{dataset}/{file.path} is known with {size_bytes} bytes and sha256 {sha256}; the new file "
         f"has {file.size_bytes} bytes and {file.sha256}. Content never changes under a name: "
         "add the new file under another path or to another dataset"
     )
 
 
-def where(connection: Connection, *clauses: ColumnElement[bool]) -> list[FileRecord]:
-    """The files for which every clause holds, sorted by dataset and path."""
-    columns = (*FILES.c, DATASETS.c.name.label("dataset"), DATASETS.c.policy.label("dataset_policy"))
-    rows = connection.execute(select(*columns).join(DATASETS).where(*clauses))
-    return sorted(map(_record, rows), key=lambda record: (record.dataset, record.path))
+def rows_of(session: Session, dataset_id: int, paths: Iterable[str]) -> list[tuple[Any, ...]]:
+    """(id, path, size_bytes, sha256, policy) of those paths that the dataset has."""
+    question = "SELECT id, path, size_bytes, sha256, policy FROM files WHERE dataset_id = :dataset_id AND path IN :each"
+    return among(session, question, paths, dataset_id=dataset_id)
 
 
-def _record(row: Row[Any]) -> FileRecord:
-    return FileRecord(
-        dataset=row.dataset,
-        path=row.path,
-        size_bytes=row.size_bytes,
-        sha256=row.sha256,
-        media_type=row.media_type,
-        policy=_together(row.policy, row.dataset_policy),
-    )
+def set_policy(session: Session, file_id: int, policy: Policy) -> None:
+    """Replaces what the file itself carries."""
+    session.change("UPDATE files SET policy = :policy WHERE id = :id", id=file_id, policy=policy.to_document())
 
 
-def within(connection: Connection, dataset_id: int, pattern: str | None = None) -> list[FileRecord]:
+def where(session: Session, condition: str, **values: Any) -> list[FileRecord]:
+    """The files for which the condition holds, sorted by dataset and path."""
+    return _records(session.tuples(_SELECT + condition, **values))
+
+
+def _records(rows: Iterable[tuple[Any, ...]]) -> list[FileRecord]:
+    return [
+        FileRecord(
+            dataset=dataset, path=path, size_bytes=size_bytes, sha256=sha256, media_type=media_type,
+            policy=_together(own, of_dataset),
+        )
+        for dataset, path, size_bytes, sha256, media_type, own, of_dataset in sorted(rows, key=itemgetter(0, 1))
+    ]  # fmt: skip
+
+
+def within(session: Session, dataset_id: int, pattern: str | None = None) -> list[FileRecord]:
     """All files of the dataset, or those whose paths match the shell pattern."""
     if pattern is None:
-        return where(connection, FILES.c.dataset_id == dataset_id)
+        return where(session, _OF_DATASET, dataset_id=dataset_id)
     matches = compile_glob(pattern).fullmatch
-    # SQLite's LIKE takes `A` for `a`: it only narrows, the pattern decides.
-    near = FILES.c.path.startswith(literal_prefix(pattern), autoescape=True)
-    return [file for file in where(connection, FILES.c.dataset_id == dataset_id, near) if matches(file.path)]
+    return [file for file in _below(session, dataset_id, literal_prefix(pattern)) if matches(file.path)]
 
 
-def at_path(connection: Connection, dataset_id: int, path: str) -> FileRecord | None:
+def _below(session: Session, dataset_id: int, prefix: str) -> list[FileRecord]:
+    condition = f"{_OF_DATASET} AND {_BEGINS}"
+    return where(session, condition, dataset_id=dataset_id, prefix=prefix, length=len(prefix))
+
+
+def at_path(session: Session, dataset_id: int, path: str) -> FileRecord | None:
     """The file of exactly this path."""
-    found = where(connection, FILES.c.dataset_id == dataset_id, FILES.c.path == path)
+    found = where(session, f"{_OF_DATASET} AND files.path = :path", dataset_id=dataset_id, path=path)
     return found[0] if found else None
 
 
-def meant_by(connection: Connection, dataset_id: int, path: str) -> list[FileRecord]:
+def meant_by(session: Session, dataset_id: int, path: str) -> list[FileRecord]:
     """The file of this path, or else the files below this folder, or else those that match this pattern."""
-    exact = at_path(connection, dataset_id, path)
+    exact = at_path(session, dataset_id, path)
     if exact:
         return [exact]
-    folder = path.rstrip("/") + "/"
-    below = where(connection, FILES.c.dataset_id == dataset_id, FILES.c.path.startswith(folder, autoescape=True))
-    inside = [file for file in below if file.path.startswith(folder)]
-    return inside or (within(connection, dataset_id, path) if is_glob(path) else [])
+    inside = _below(session, dataset_id, path.rstrip("/") + "/")
+    return inside or (within(session, dataset_id, path) if is_glob(path) else [])
 
 
-def find_id(connection: Connection, dataset_id: int, path: str, *, dataset: str) -> int:
+def find_id(session: Session, dataset_id: int, path: str, *, dataset: str) -> int:
     """The file's row. Raises NotFoundError."""
-    statement = select(FILES.c.id).where(FILES.c.dataset_id == dataset_id, FILES.c.path == path)
-    found = connection.execute(statement).scalar_one_or_none()
-    if found is None:
-        raise unknown(connection, dataset_id, path, dataset=dataset)
-    return int(found)
+    for file_id, *_ in rows_of(session, dataset_id, [path]):
+        return int(file_id)
+    raise unknown(session, dataset_id, path, dataset=dataset)
 
 
-def ids_of(connection: Connection, dataset_id: int, paths: Iterable[str]) -> list[int]:
-    """The rows of those paths that the dataset has."""
-    return [
-        int(row)
-        for chunk in chunks(paths)
-        for row in connection.execute(
-            select(FILES.c.id).where(FILES.c.dataset_id == dataset_id, FILES.c.path.in_(chunk))
-        ).scalars()
-    ]
-
-
-def unknown(connection: Connection, dataset_id: int, path: str, *, dataset: str) -> NotFoundError:
+def unknown(session: Session, dataset_id: int, path: str, *, dataset: str) -> NotFoundError:
     """The error to raise when a dataset has nothing at `path`."""
-    some = select(FILES.c.path).where(FILES.c.dataset_id == dataset_id).order_by(FILES.c.id).limit(_SUGGESTIONS_FROM)
-    close = difflib.get_close_matches(path, connection.execute(some).scalars(), n=1)
+    question = "SELECT path FROM files WHERE dataset_id = :dataset_id ORDER BY id LIMIT :some"
+    known = [name for (name,) in session.tuples(question, dataset_id=dataset_id, some=_SUGGESTIONS_FROM)]
+    close = difflib.get_close_matches(path, known, n=1)
     advice = f"did you mean {close[0]}?" if close else "list its files to see what there is"
     kind = "file that matches" if is_glob(path) else "file or folder"
     return NotFoundError(f"the dataset {dataset} has no {kind} {path!r}; {advice}")
 
 
-def named_elsewhere(connection: Connection, sha256s: Iterable[str], *, outside: set[tuple[str, str]]) -> set[str]:
+def named_elsewhere(session: Session, sha256s: Iterable[str], *, outside: set[tuple[str, str]]) -> set[str]:
     """Those of the contents that some file has which is none of `outside`, as (dataset, path)."""
-    return {
-        file.sha256
-        for chunk in chunks(sorted(set(sha256s)))
-        for file in where(connection, FILES.c.sha256.in_(chunk))
-        if (file.dataset, file.path) not in outside
-    }
+    question = f"SELECT files.sha256, datasets.name, files.path {_FROM} WHERE files.sha256 IN :each"
+    rows = among(session, question, set(sha256s))
+    return {sha256 for sha256, *name in rows if tuple(name) not in outside}
 
 
-def policies(connection: Connection, sha256s: Iterable[str]) -> dict[str, Policy]:
+def policies(session: Session, sha256s: Iterable[str]) -> dict[str, Policy]:
     """What every owner of each content asks for it, under whatever names it is known."""
     wanted = sorted(set(sha256s))
     found: defaultdict[str, list[Policy]] = defaultdict(list)
-    columns = (FILES.c.sha256, FILES.c.policy, DATASETS.c.policy.label("dataset_policy"))
-    for chunk in chunks(wanted):
-        for row in connection.execute(select(*columns).join(DATASETS).where(FILES.c.sha256.in_(chunk))):
-            found[row.sha256].append(_together(row.policy, row.dataset_policy))
-    return {sha256: combined(found[sha256]) for sha256 in wanted}
+    for sha256, own, of_dataset in among(session, _RESTRICTED, wanted):
+        found[sha256].append(_together(own, of_dataset))
+    return dict.fromkeys(wanted, ANYWHERE) | {sha256: combined(asked) for sha256, asked in found.items()}
 
 
-def _together(*documents: dict[str, Any] | None) -> Policy:
-    return combined(Policy.from_document(document) for document in documents if document)
-
-
-def _stored(policy: Policy | None) -> dict[str, Any] | None:
-    return policy.to_document() if policy is not None and policy.restricted else None
+@lru_cache
+def _together(*documents: str | None) -> Policy:
+    return combined(Policy.from_document(document(text)) for text in documents if text)

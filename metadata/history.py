@@ -12,15 +12,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, Table, func, select
-
 from metadata.errors import NotFoundError
 from metadata.progress import Counts
-from metadata.tables import ATTEMPTS, EVENTS, RUNS, STEPS, TASKS, TRANSFERS
+from metadata.sessions import Row, Session, Sessions, document
+from metadata.statements import among
 
 # A plan of a thousand slides is long, and only whole records need it.
-_BRIEF = select(*(column for column in RUNS.c if column is not RUNS.c.plan))
-_ENDED = ("COMPLETED", "FAILED", "CANCELED")
+_BRIEF = "SELECT id, name, state, wanted, message, created_at, started_at, ended_at FROM runs WHERE "
+_ENDED = "('COMPLETED', 'FAILED', 'CANCELED')"
+_STATES = "SELECT run_id, state, count(*) FROM tasks WHERE run_id IN :each GROUP BY run_id, state"
+_MOVED = "SELECT run_id, sum(bytes_moved) FROM transfers WHERE run_id IN :each GROUP BY run_id"
+_OVER = f"SELECT * FROM transfers WHERE state IN {_ENDED} ORDER BY ended_at DESC LIMIT :most"
+_GOING = f"""
+    SELECT transfers.* FROM transfers JOIN runs ON runs.id = transfers.run_id
+    WHERE transfers.state NOT IN {_ENDED} AND runs.state NOT IN {_ENDED} ORDER BY transfers.id
+"""
+_TRANSFERS = """
+    SELECT transfers.*, coalesce(steps.name, '') AS step FROM transfers LEFT JOIN steps ON steps.id = transfers.step_id
+    WHERE transfers.run_id = :run_id ORDER BY transfers.id
+"""
+_EVENTS = "SELECT * FROM events WHERE run_id = :run_id AND id > :after_id ORDER BY id"
+_DOCUMENTS = ("resources", "parameters")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,81 +191,75 @@ class RunTransfer:
 class History:
     """Reads runs. Every answer is one consistent moment, and nothing is ever written."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
 
     def runs(self, *, limit: int = 50, state: str | None = None, name: str | None = None) -> tuple[RunSummary, ...]:
         """The newest runs first, at most `limit` of them."""
-        query = _BRIEF.order_by(RUNS.c.created_at.desc(), RUNS.c.id.desc()).limit(limit)
-        for column, value in ((RUNS.c.state, state), (RUNS.c.name, name)):
-            query = query if value is None else query.where(column == value)
-        with self._engine.connect() as connection:
-            rows = _rows(connection, query)
-            counts, moved = _sums(connection, [row["id"] for row in rows])
+        chosen = {key: value for key, value in (("state", state), ("name", name)) if value is not None}
+        conditions = " AND ".join(f"{key} = :{key}" for key in chosen) or "TRUE"
+        question = f"{_BRIEF}{conditions} ORDER BY created_at DESC, id DESC LIMIT :most"
+        with self._sessions.reading() as session:
+            rows = session.rows(question, most=limit, **chosen)
+            counts, moved = _sums(session, [row["id"] for row in rows])
         return tuple(_made(RunSummary, row, counts=counts[row["id"]], bytes_moved=moved[row["id"]]) for row in rows)
 
     def run(self, id_or_prefix: str) -> RunRecord:
         """The whole run whose id begins so. Raises NotFoundError when none does, or more than one."""
-        with self._engine.connect() as connection:
-            row = _run_row(connection, id_or_prefix)
-            counts, moved = _sums(connection, [row["id"]])
+        with self._sessions.reading() as session:
+            row = _run_row(session, id_or_prefix)
+            counts, moved = _sums(session, [row["id"]])
+            [(plan,)] = session.tuples("SELECT plan FROM runs WHERE id = :run_id", run_id=row["id"])
             return _made(
                 RunRecord, row, counts=counts[row["id"]], bytes_moved=moved[row["id"]],
-                plan=connection.execute(select(RUNS.c.plan).where(RUNS.c.id == row["id"])).scalar_one(),
-                steps=_steps(connection, row["id"]),
-                transfers=_transfers(connection, row["id"]),
-                events=_events(connection, row["id"]),
+                plan=document(plan),
+                steps=_steps(session, row["id"]),
+                transfers=_transfers(session, row["id"]),
+                events=_events(session, row["id"]),
             )  # fmt: skip
 
     def full_id(self, id_or_prefix: str) -> str:
         """The id of the run that begins so. Raises NotFoundError when none does, or more than one."""
-        with self._engine.connect() as connection:
-            return str(_run_row(connection, id_or_prefix)["id"])
+        with self._sessions.reading() as session:
+            return str(_run_row(session, id_or_prefix)["id"])
 
     def transfers(self, *, ended: int = 0) -> tuple[RunTransfer, ...]:
         """Of runs that have not ended, the transfers that have not either; before them the newest `ended` of all."""
-        found = select(TRANSFERS).join(RUNS, RUNS.c.id == TRANSFERS.c.run_id)
-        going = found.where(TRANSFERS.c.state.not_in(_ENDED), RUNS.c.state.not_in(_ENDED)).order_by(TRANSFERS.c.id)
-        over = found.where(TRANSFERS.c.state.in_(_ENDED)).order_by(TRANSFERS.c.ended_at.desc()).limit(ended)
-        with self._engine.connect() as connection:
-            rows = [*(_rows(connection, over)[::-1] if ended else ()), *_rows(connection, going)]
-        return tuple(_made(RunTransfer, row) for row in rows)
+        with self._sessions.reading() as session:
+            over = session.rows(_OVER, most=ended) if ended else []
+            return tuple(_made(RunTransfer, row) for row in [*over[::-1], *session.rows(_GOING)])
 
     def events(self, id_or_prefix: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
         """The run's journal behind the event `after_id`, oldest first. Raises NotFoundError."""
-        with self._engine.connect() as connection:
-            return _events(connection, _run_row(connection, id_or_prefix)["id"], after_id=after_id)
+        with self._sessions.reading() as session:
+            return _events(session, _run_row(session, id_or_prefix)["id"], after_id=after_id)
 
     def attempts_of(self, id_or_prefix: str, *, step: str, position: int = 0) -> tuple[AttemptRecord, ...]:
         """What was submitted for one task, oldest first. Raises NotFoundError for an unknown run, step or task."""
-        with self._engine.connect() as connection:
-            run_id = _run_row(connection, id_or_prefix)["id"]
-            steps = {row["name"]: row["id"] for row in _rows(connection, _of_run(STEPS, run_id))}
+        with self._sessions.reading() as session:
+            run_id = _run_row(session, id_or_prefix)["id"]
+            steps = {row["name"]: row["id"] for row in _of_run(session, "steps", run_id, order="id")}
             if step not in steps:
                 raise NotFoundError(f"the run {run_id} has no step {step!r}{_near(step, steps)}")
-            query = select(TASKS.c.id).where(TASKS.c.step_id == steps[step], TASKS.c.position == position)
-            task_id = connection.execute(query).scalar_one_or_none()
-            if task_id is None:
-                raise NotFoundError(f"the step {step} of the run {run_id} has no task {position}; tasks count from 0")
-            chosen = select(ATTEMPTS).where(ATTEMPTS.c.task_id == task_id).order_by(ATTEMPTS.c.number)
-            return tuple(_made(AttemptRecord, row) for row in _rows(connection, chosen))
+            question = "SELECT id FROM tasks WHERE step_id = :step_id AND position = :position"
+            for (task_id,) in session.tuples(question, step_id=steps[step], position=position):
+                chosen = "SELECT * FROM attempts WHERE task_id = :task_id ORDER BY number"
+                return tuple(_made(AttemptRecord, row) for row in session.rows(chosen, task_id=task_id))
+            raise NotFoundError(f"the step {step} of the run {run_id} has no task {position}; tasks count from 0")
 
 
 Value = TypeVar("Value")
 
 
-def _made(kind: type[Value], row: RowMapping, **others: Any) -> Value:
+def _made(kind: type[Value], row: Row, **others: Any) -> Value:
     """A value whose fields are the row's columns of the same name, and `others`."""
     wanted = [each.name for each in fields(kind) if each.name not in others]  # type: ignore[arg-type]
-    return kind(**{name: row[name] for name in wanted}, **others)
+    told = {name: document(row[name]) if name in _DOCUMENTS else row[name] for name in wanted}
+    return kind(**told, **others)
 
 
-def _rows(connection: Connection, query: Select[Any]) -> Sequence[RowMapping]:
-    return connection.execute(query).mappings().all()
-
-
-def _of_run(rows: Table, run_id: str) -> Select[Any]:
-    return select(rows).where(rows.c.run_id == run_id).order_by(rows.c.id)
+def _of_run(session: Session, table: str, run_id: str, *, order: str) -> list[Row]:
+    return session.rows(f"SELECT * FROM {table} WHERE run_id = :run_id ORDER BY {order}", run_id=run_id)
 
 
 def _near(word: str, known: Iterable[str]) -> str:
@@ -264,23 +270,23 @@ def _near(word: str, known: Iterable[str]) -> str:
     return f"; known are: {', '.join(names)}" if names else ""
 
 
-def _run_row(connection: Connection, id_or_prefix: str) -> RowMapping:
-    exact = _rows(connection, _BRIEF.where(RUNS.c.id == id_or_prefix))
+def _run_row(session: Session, id_or_prefix: str) -> Row:
+    exact = session.rows(f"{_BRIEF}id = :run_id", run_id=id_or_prefix)
     if exact:
         return exact[0]
-    begins_so = _BRIEF.where(RUNS.c.id.startswith(id_or_prefix, autoescape=True)).limit(6)
-    found = _rows(connection, begins_so) if id_or_prefix else []
+    begins_so = f"{_BRIEF}substr(id, 1, :length) = :begin LIMIT 6"
+    found = session.rows(begins_so, begin=id_or_prefix, length=len(id_or_prefix)) if id_or_prefix else []
     if len(found) > 1:
         shown = ", ".join(sorted(row["id"] for row in found))
         raise NotFoundError(f"more than one run begins with {id_or_prefix!r}: {shown}; write more of the one you mean")
     if not found:
-        raise NotFoundError(f"there is no run {id_or_prefix!r}{_meant(connection, id_or_prefix)}")
+        raise NotFoundError(f"there is no run {id_or_prefix!r}{_meant(session, id_or_prefix)}")
     return found[0]
 
 
-def _meant(connection: Connection, word: str) -> str:
+def _meant(session: Session, word: str) -> str:
     """The end of the refusal of a run's id: the newest run of this name, or the id that looks most like it."""
-    recent = _rows(connection, select(RUNS.c.id, RUNS.c.name).order_by(RUNS.c.created_at.desc()).limit(200))
+    recent = session.rows("SELECT id, name FROM runs ORDER BY created_at DESC LIMIT 200")
     if not recent:
         return "; nothing has been run yet"
     named = next((row["id"] for row in recent if row["name"] == word), None)
@@ -290,38 +296,39 @@ def _meant(connection: Connection, word: str) -> str:
     return f"; did you mean {found[0]}?" if found else f"; the newest run is {recent[0]['id']}"
 
 
-def _sums(connection: Connection, run_ids: Sequence[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+def _sums(session: Session, run_ids: Sequence[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
     """Tasks by state, and bytes moved, for each of the runs."""
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     moved: dict[str, int] = defaultdict(int)
-    tasks = select(TASKS.c.run_id, TASKS.c.state, func.count().label("tasks"))
-    for row in _rows(connection, tasks.where(TASKS.c.run_id.in_(run_ids)).group_by(TASKS.c.run_id, TASKS.c.state)):
-        counts[row["run_id"]][row["state"]] = row["tasks"]
-    sizes = select(TRANSFERS.c.run_id, func.sum(TRANSFERS.c.bytes_moved).label("moved"))
-    for row in _rows(connection, sizes.where(TRANSFERS.c.run_id.in_(run_ids)).group_by(TRANSFERS.c.run_id)):
-        moved[row["run_id"]] = int(row["moved"])
+    for run_id, state, tasks in among(session, _STATES, run_ids):
+        counts[run_id][state] = tasks
+    for run_id, size_bytes in among(session, _MOVED, run_ids):
+        moved[run_id] = int(size_bytes)
     return counts, moved
 
 
-def _steps(connection: Connection, run_id: str) -> tuple[StepRecord, ...]:
+def _steps(session: Session, run_id: str) -> tuple[StepRecord, ...]:
     attempts: dict[int, list[AttemptRecord]] = defaultdict(list)
-    for row in _rows(connection, _of_run(ATTEMPTS, run_id).order_by(None).order_by(ATTEMPTS.c.number)):
+    for row in _of_run(session, "attempts", run_id, order="number"):
         attempts[row["task_id"]].append(_made(AttemptRecord, row))
     tasks: dict[int, list[TaskRecord]] = defaultdict(list)
-    for row in _rows(connection, _of_run(TASKS, run_id).order_by(None).order_by(TASKS.c.position)):
+    for row in _of_run(session, "tasks", run_id, order="position"):
         tasks[row["step_id"]].append(_task(row, attempts[row["id"]]))
-    rows = _rows(connection, _of_run(STEPS, run_id).order_by(None).order_by(STEPS.c.position))
     return tuple(
-        _made(StepRecord, row, counts=_by_state(tasks[row["id"]]), tasks=tuple(tasks[row["id"]])) for row in rows
-    )
+        _made(
+            StepRecord, row, expanded=bool(row["expanded"]),
+            counts=_by_state(tasks[row["id"]]), tasks=tuple(tasks[row["id"]]),
+        )
+        for row in _of_run(session, "steps", run_id, order="position")
+    )  # fmt: skip
 
 
 def _by_state(tasks: Iterable[TaskRecord]) -> Counts:
     return dict(Counter(task.state for task in tasks))
 
 
-def _task(row: RowMapping, attempts: Sequence[AttemptRecord]) -> TaskRecord:
-    inputs, outputs = _files(row["inputs"]), _files(row["outputs"])
+def _task(row: Row, attempts: Sequence[AttemptRecord]) -> TaskRecord:
+    inputs, outputs = _files(document(row["inputs"])), _files(document(row["outputs"]))
     return _made(TaskRecord, row, inputs=inputs, outputs=outputs, attempts=tuple(attempts))
 
 
@@ -336,13 +343,9 @@ def _file(stored: Mapping[str, Any]) -> TaskFile:
     return TaskFile(name=stored["name"], sha256=sha256, size_bytes=size, path=path)
 
 
-def _transfers(connection: Connection, run_id: str) -> tuple[TransferRecord, ...]:
-    named = TRANSFERS.outerjoin(STEPS, STEPS.c.id == TRANSFERS.c.step_id)
-    query = select(TRANSFERS, func.coalesce(STEPS.c.name, "").label("step")).select_from(named)
-    rows = _rows(connection, query.where(TRANSFERS.c.run_id == run_id).order_by(TRANSFERS.c.id))
-    return tuple(_made(TransferRecord, row) for row in rows)
+def _transfers(session: Session, run_id: str) -> tuple[TransferRecord, ...]:
+    return tuple(_made(TransferRecord, row) for row in session.rows(_TRANSFERS, run_id=run_id))
 
 
-def _events(connection: Connection, run_id: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
-    rows = _rows(connection, _of_run(EVENTS, run_id).where(EVENTS.c.id > after_id))
-    return tuple(_made(EventRecord, row) for row in rows)
+def _events(session: Session, run_id: str, *, after_id: int = 0) -> tuple[EventRecord, ...]:
+    return tuple(_made(EventRecord, row) for row in session.rows(_EVENTS, run_id=run_id, after_id=after_id))

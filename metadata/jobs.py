@@ -5,69 +5,74 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, delete, insert, select, update
-
 from metadata.errors import NotFoundError
-from metadata.tables import JOBS
+from metadata.sessions import Sessions, document, insertion
 
 Row = Mapping[str, Any]
 
-_FINAL = ("COMPLETED", "FAILED", "CANCELED")
-_OPEN = JOBS.c.state.not_in(_FINAL)
+_DOCUMENTS = ("resources", "attributes", "usage")
+_OPEN = "state NOT IN ('COMPLETED', 'FAILED', 'CANCELED')"
+# What a new job has unless its values say otherwise.
+_FRESH = {
+    "tag": "", "script": "", "native_id": "", "native_state": "", "node": "", "message": "", "claimed_until": 0.0,
+}  # fmt: skip
 
 
 class JobBook:
     """Every job has an owner, and for anybody else it does not exist."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._writer = engine.execution_options(writing=True)
-        self._reader = engine
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
 
     def add(self, **values: Any) -> None:
         """A new job is written down."""
-        with self._writer.begin() as connection:
-            connection.execute(insert(JOBS), [values])
+        new = _FRESH | values
+        with self._sessions.writing() as session:
+            session.change(insertion("jobs", new), **new)
 
     def job(self, owner: str, job_id: str) -> Row:
         """One job of the owner's, by its id or the beginning of it. Raises NotFoundError."""
-        named = JOBS.c.id.startswith(job_id, autoescape=True)
-        with self._reader.connect() as connection:
-            question = select(JOBS).where(JOBS.c.owner == owner, named).limit(2)
-            rows = connection.execute(question.order_by(JOBS.c.id)).mappings().all()
+        question = """
+            SELECT * FROM jobs WHERE owner = :owner AND substr(id, 1, :length) = :begin ORDER BY id LIMIT 2
+        """
+        rows = self._read(question, owner=owner, begin=job_id, length=len(job_id))
         # An id may be the beginning of no other: all are equally long.
         if len(rows) != 1 or not job_id:
             reason = f"more than one job begins with {job_id!r}" if len(rows) > 1 else f"there is no job {job_id!r}"
             raise NotFoundError(f"{reason}; see: convoy job ls")
-        return dict(rows[0])
+        return rows[0]
 
     def jobs(self, owner: str, *, site: str | None = None, tag: str | None = None, limit: int = 100) -> list[Row]:
         """The owner's jobs, the newest first."""
-        wanted: list[ColumnElement[bool]] = [JOBS.c.owner == owner]
-        wanted += [JOBS.c.site == site] if site is not None else []
-        wanted += [JOBS.c.tag == tag] if tag is not None else []
-        question = select(JOBS).where(*wanted).order_by(JOBS.c.created_at.desc(), JOBS.c.id).limit(limit)
-        with self._reader.connect() as connection:
-            return [dict(row) for row in connection.execute(question).mappings()]
+        wanted = {name: value for name, value in (("owner", owner), ("site", site), ("tag", tag)) if value is not None}
+        conditions = " AND ".join(f"{name} = :{name}" for name in wanted)
+        question = f"SELECT * FROM jobs WHERE {conditions} ORDER BY created_at DESC, id LIMIT :most"
+        return self._read(question, most=limit, **wanted)
 
     def change(self, job_id: str, **values: Any) -> bool:
         """The job has these values. False, and nothing changes, when it had ended: an end is never taken back."""
-        return self._write(JOBS.c.id == job_id, _OPEN, **values)
+        return self._write(f"id = :job_id AND {_OPEN}", values, job_id=job_id)
 
     def claim(self, job_id: str, *, now: float, until: float) -> bool:
         """True for the one process that may submit the job now; its site must not know the job yet."""
-        return self._write(
-            JOBS.c.id == job_id, _OPEN, JOBS.c.native_id == "", JOBS.c.claimed_until <= now, claimed_until=until
-        )
+        free = f"id = :job_id AND {_OPEN} AND native_id = '' AND claimed_until <= :now"
+        return self._write(free, {"claimed_until": until}, job_id=job_id, now=now)
 
     def keep_usage(self, job_id: str, usage: Mapping[str, Any]) -> None:
         """What the job used is known; the first answer stays."""
-        self._write(JOBS.c.id == job_id, JOBS.c.usage.is_(None), usage=dict(usage))
+        self._write("id = :job_id AND usage IS NULL", {"usage": dict(usage)}, job_id=job_id)
 
     def remove(self, job_id: str) -> None:
         """The job is forgotten."""
-        with self._writer.begin() as connection:
-            connection.execute(delete(JOBS).where(JOBS.c.id == job_id))
+        with self._sessions.writing() as session:
+            session.change("DELETE FROM jobs WHERE id = :job_id", job_id=job_id)
 
-    def _write(self, *conditions: ColumnElement[bool], **values: Any) -> bool:
-        with self._writer.begin() as connection:
-            return connection.execute(update(JOBS).where(*conditions).values(**values)).rowcount == 1
+    def _read(self, question: str, **values: Any) -> list[Row]:
+        with self._sessions.reading() as session:
+            rows = session.rows(question, **values)
+        return [row | {name: document(row[name]) for name in _DOCUMENTS} for row in rows]
+
+    def _write(self, condition: str, values: Mapping[str, Any], **others: Any) -> bool:
+        settings = ", ".join(f"{name} = :{name}" for name in values)
+        with self._sessions.writing() as session:
+            return session.change(f"UPDATE jobs SET {settings} WHERE {condition}", **values, **others) == 1

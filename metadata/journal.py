@@ -11,6 +11,7 @@ from typing import Any
 from metadata.errors import EngineBusyError, NotFoundError
 from metadata.holds import Wishes, read_wishes
 from metadata.sessions import Row, Session, Sessions, document, insertion
+from metadata.statements import among
 
 RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS, MESSAGES = _PARENTS_FIRST = (
     "runs", "steps", "tasks", "attempts", "transfers", "messages",
@@ -18,8 +19,10 @@ RUNS, STEPS, TASKS, ATTEMPTS, TRANSFERS, MESSAGES = _PARENTS_FIRST = (
 """The tables that a page may name; `metadata.tables` says what stands in them."""
 
 _DOCUMENTS = ("plan", "inputs", "parameters", "outputs", "resources")
-_AT_ONCE = 900
-"""Older builds of SQLite take 999 values in one statement."""
+_RESULTS = """
+    SELECT content_key, id, run_id, outputs FROM tasks
+    WHERE content_key IN :each AND state = 'COMPLETED' AND reused_from = '' ORDER BY id DESC
+"""
 
 
 @dataclass(kw_only=True)
@@ -133,17 +136,9 @@ class Journal:
     def earlier_results(self, keys: Iterable[str]) -> dict[str, list[Row]]:
         """Completed tasks with these content keys, newest first, by key."""
         found: dict[str, list[Row]] = defaultdict(list)
-        wanted = sorted(set(keys))
-        for begin in range(0, len(wanted), _AT_ONCE):
-            some = {f"key{number}": key for number, key in enumerate(wanted[begin : begin + _AT_ONCE])}
-            question = f"""
-                SELECT id, run_id, content_key, outputs FROM tasks
-                WHERE content_key IN ({", ".join(f":{name}" for name in some)})
-                    AND state = 'COMPLETED' AND reused_from = ''
-                ORDER BY id DESC
-            """
-            for row in self._read(question, **some):
-                found[row["content_key"]].append(row)
+        with self._sessions.reading() as session:
+            for key, task_id, run_id, outputs in among(session, _RESULTS, sorted(set(keys))):
+                found[key].append({"id": task_id, "run_id": run_id, "outputs": document(outputs)})
         return found
 
     def _read(self, question: str, **values: Any) -> list[Row]:

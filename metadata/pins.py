@@ -4,79 +4,73 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-
-from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+from typing import Any
 
 from metadata.records import PinRecord
-from metadata.statements import chunks
-from metadata.tables import DATASETS, FILES, PINS
+from metadata.sessions import Session, insertion
+from metadata.statements import among
+
+_COLUMNS = ("dataset_id", "file_id", "site", "created_at")
+# A file is pinned by itself, or with its dataset.
+_OF_FILES = "(pins.file_id = files.id OR (pins.file_id IS NULL AND pins.dataset_id = files.dataset_id))"
+_LISTED = """
+    SELECT datasets.name AS dataset, coalesce(files.path, '') AS path, pins.site, pins.created_at
+    FROM pins JOIN datasets ON datasets.id = pins.dataset_id LEFT JOIN files ON files.id = pins.file_id
+"""
 
 
-def add(connection: Connection, dataset_id: int, file_ids: Sequence[int] | None, *, site: str) -> None:
+def add(session: Session, dataset_id: int, file_ids: Sequence[int] | None, *, site: str) -> None:
     """The files, or the whole dataset when None, are pinned at the site, or everywhere. Once is enough."""
-    remove(connection, dataset_id, file_ids, site=site)
+    remove(session, dataset_id, file_ids, site=site)
     targets: Sequence[int | None] = [None] if file_ids is None else file_ids
-    rows = [
-        {"dataset_id": dataset_id, "file_id": target, "site": site, "created_at": time.time()} for target in targets
-    ]
-    if rows:
-        connection.execute(insert(PINS), rows)
+    now = time.time()
+    rows = [{"dataset_id": dataset_id, "file_id": target, "site": site, "created_at": now} for target in targets]
+    session.change_each(insertion("pins", _COLUMNS), rows)
 
 
-def remove(connection: Connection, dataset_id: int, file_ids: Sequence[int] | None, *, site: str) -> int:
+def remove(session: Session, dataset_id: int, file_ids: Sequence[int] | None, *, site: str) -> int:
     """The pins of exactly these files, or of the whole dataset, at exactly this site are gone; how many there were."""
-    here = (PINS.c.dataset_id == dataset_id) & (PINS.c.site == site)
+    here = "DELETE FROM pins WHERE dataset_id = :dataset_id AND site = :site"
     if file_ids is None:
-        return connection.execute(delete(PINS).where(here, PINS.c.file_id.is_(None))).rowcount
-    return sum(
-        connection.execute(delete(PINS).where(here, PINS.c.file_id.in_(chunk))).rowcount for chunk in chunks(file_ids)
-    )
+        return session.change(f"{here} AND file_id IS NULL", dataset_id=dataset_id, site=site)
+    rows = [{"dataset_id": dataset_id, "site": site, "file_id": file_id} for file_id in file_ids]
+    return session.change_each(f"{here} AND file_id = :file_id", rows)
 
 
-def listed(connection: Connection, dataset_id: int | None = None) -> list[PinRecord]:
+def listed(session: Session, dataset_id: int | None = None) -> list[PinRecord]:
     """All pins, or those of one dataset, sorted by name."""
-    question = select(DATASETS.c.name.label("dataset"), FILES.c.path, PINS.c.site, PINS.c.created_at).select_from(
-        PINS.join(DATASETS, PINS.c.dataset_id == DATASETS.c.id).outerjoin(FILES, PINS.c.file_id == FILES.c.id)
-    )
-    if dataset_id is not None:
-        question = question.where(PINS.c.dataset_id == dataset_id)
-    found = [
-        PinRecord(dataset=row.dataset, path=row.path or "", site=row.site, created_at=row.created_at)
-        for row in connection.execute(question)
-    ]
-    return sorted(found, key=lambda pin: (pin.dataset, pin.path, pin.site))
+    of_one: dict[str, Any] = {} if dataset_id is None else {"dataset_id": dataset_id}
+    rows = session.rows(_LISTED + ("WHERE pins.dataset_id = :dataset_id" if of_one else ""), **of_one)
+    return sorted((PinRecord(**row) for row in rows), key=lambda pin: (pin.dataset, pin.path, pin.site))
 
 
-def any_of(connection: Connection, dataset_id: int) -> bool:
+def any_of(session: Session, dataset_id: int) -> bool:
     """Whether the dataset, or anything in it, is pinned anywhere."""
-    return bool(connection.execute(select(exists().where(PINS.c.dataset_id == dataset_id))).scalar_one())
+    return bool(session.tuples("SELECT 1 FROM pins WHERE dataset_id = :dataset_id LIMIT 1", dataset_id=dataset_id))
 
 
-def pinned_files(connection: Connection, dataset_id: int, file_ids: Sequence[int]) -> list[str]:
+def pinned_files(session: Session, dataset_id: int, file_ids: Iterable[int]) -> list[str]:
     """The paths of those files that are pinned, themselves or with their dataset."""
-    found: list[str] = []
-    for chunk in chunks(file_ids):
-        whole = (PINS.c.file_id.is_(None)) & (PINS.c.dataset_id == FILES.c.dataset_id)
-        pinned = exists().where(or_(PINS.c.file_id == FILES.c.id, whole))
-        question = select(FILES.c.path).where(FILES.c.dataset_id == dataset_id, FILES.c.id.in_(chunk), pinned)
-        found += connection.execute(question).scalars()
-    return found
+    question = f"""
+        SELECT path FROM files
+        WHERE dataset_id = :dataset_id AND id IN :each AND EXISTS (SELECT 1 FROM pins WHERE {_OF_FILES})
+    """
+    return [path for (path,) in among(session, question, file_ids, dataset_id=dataset_id)]
 
 
-def sites(connection: Connection, sha256s: Iterable[str]) -> dict[str, frozenset[str]]:
+def sites(session: Session, sha256s: Iterable[str]) -> dict[str, frozenset[str]]:
     """The sites where each pinned content must stay, under whatever name it is pinned; "" stands for everywhere."""
     found: dict[str, set[str]] = {}
-    whole = (PINS.c.file_id.is_(None)) & (PINS.c.dataset_id == FILES.c.dataset_id)
-    for chunk in chunks(set(sha256s)):
-        question = select(FILES.c.sha256, PINS.c.site).join(PINS, or_(PINS.c.file_id == FILES.c.id, whole))
-        for row in connection.execute(question.where(FILES.c.sha256.in_(chunk))):
-            found.setdefault(row.sha256, set()).add(row.site)
+    question = f"SELECT files.sha256, pins.site FROM files JOIN pins ON {_OF_FILES} WHERE files.sha256 IN :each"
+    for sha256, site in among(session, question, set(sha256s)):
+        found.setdefault(sha256, set()).add(site)
     return {sha256: frozenset(places) for sha256, places in found.items()}
 
 
-def take_along(connection: Connection, file_ids: Sequence[int], *, source_id: int, target_id: int) -> None:
+def take_along(session: Session, file_ids: Sequence[int], *, source_id: int, target_id: int) -> None:
     """The files' pins go with them to another dataset, and what was pinned with the first one is pinned by itself."""
-    connection.execute(update(PINS).where(PINS.c.file_id.in_(file_ids)).values(dataset_id=target_id))
-    whole = select(PINS.c.site).where(PINS.c.dataset_id == source_id, PINS.c.file_id.is_(None))
-    for site in connection.execute(whole).scalars().all():
-        add(connection, target_id, file_ids, site=site)
+    moved = [{"file_id": file_id, "dataset_id": target_id} for file_id in file_ids]
+    session.change_each("UPDATE pins SET dataset_id = :dataset_id WHERE file_id = :file_id", moved)
+    whole = "SELECT site FROM pins WHERE dataset_id = :dataset_id AND file_id IS NULL"
+    for (site,) in session.tuples(whole, dataset_id=source_id):
+        add(session, target_id, file_ids, site=site)

@@ -1,22 +1,25 @@
-"""The database in plain SQL, for whatever a run needs of it.
+"""The database in plain SQL.
 
-SQLAlchemy, which the catalogue and the history are written in, takes longer to load than a small run to carry out.
-Hence the journal, the lease, the progress and the past of runs do without it where the database is a file of SQLite.
-Any other database is reached through SQLAlchemy, by the same statements: SQLite and PostgreSQL understand them both,
-and values are named in them as `:name`.
+SQLAlchemy takes longer to load than a small run to carry out, or a thousand small files to be told of. Hence all that
+is asked of the database is said without it, and a file of SQLite is opened without it. Any other database is reached
+through SQLAlchemy, by the same statements: SQLite and PostgreSQL understand them both, and values are named in them as
+`:name`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from metadata.errors import SiteUnavailableError
+from metadata.errors import InvalidInputError, SiteUnavailableError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -29,27 +32,40 @@ FRESH_SCRIPT = Path(__file__).with_name("fresh.sql")
 
 _BUSY_TIMEOUT_MS = 30_000
 _ASK_AGAIN_S = 0.01
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_NAMED = re.compile(r":([a-z]\w*)")
 Row = dict[str, Any]
 
 
 class Session(Protocol):
     """One transaction."""
 
+    for_update: str
+    """What a question ends with that keeps other writers of its rows out until the transaction ends."""
+
     def rows(self, question: str, **values: Any) -> list[Row]:
         """The answer, column by name."""
+
+    def tuples(self, question: str, **values: Any) -> list[tuple[Any, ...]]:
+        """The same in the order of the columns: for thousands of rows."""
 
     def change(self, statement: str, **values: Any) -> int:
         """Carries the statement out. Returns how many rows it changed."""
 
-    def change_each(self, statement: str, rows: Sequence[Row]) -> None:
-        """Carries the statement out once for the values of each row."""
+    def change_each(self, statement: str, rows: Sequence[Row]) -> int:
+        """Carries the statement out once for the values of each row. Returns how many rows it changed in all."""
 
 
 class Sessions(Protocol):
     """A database whose tables are up to date. Safe to use from any thread.
 
-    A transaction raises SiteUnavailableError when the database does not answer; trying again may help.
+    A transaction raises SiteUnavailableError when the database does not answer; trying again may help. It raises
+    InvalidInputError for a value that the database cannot hold.
     """
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`, for the few questions that they do not understand alike."""
 
     def reading(self) -> AbstractContextManager[Session]:
         """A transaction that sees one consistent moment."""
@@ -127,6 +143,8 @@ def _into_wal(connection: sqlite3.Connection) -> None:
 class SqliteSessions:
     """A file of SQLite."""
 
+    dialect = "sqlite"
+
     def __init__(self, path: Path, *, url: str) -> None:
         self._path = path
         self._url = url
@@ -170,6 +188,8 @@ class SqliteSessions:
                 self._idle.append(connection)
         except sqlite3.OperationalError as error:
             raise _silent(self._url, error) from error
+        except (sqlite3.DataError, UnicodeEncodeError) as error:
+            raise _unfit(error) from error
 
     def _free(self) -> sqlite3.Connection | None:
         with suppress(IndexError):
@@ -183,10 +203,13 @@ class SqliteSessions:
         except sqlite3.Error:
             connection.close()
             raise
+        connection.create_function("regexp", 2, _matches, deterministic=True)
         return connection
 
 
 class _SqliteSession:
+    for_update = ""  # a transaction for writing has the whole file to itself
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
@@ -195,11 +218,19 @@ class _SqliteSession:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
+    def tuples(self, question: str, **values: Any) -> list[tuple[Any, ...]]:
+        numbered, names = _numbered(question)
+        return self._connection.execute(numbered, [values[name] for name in names]).fetchall()
+
     def change(self, statement: str, **values: Any) -> int:
         return self._connection.execute(statement, _stored(values)).rowcount
 
-    def change_each(self, statement: str, rows: Sequence[Row]) -> None:
-        self._connection.executemany(statement, map(_stored, rows))
+    def change_each(self, statement: str, rows: Sequence[Row]) -> int:
+        numbered, names = _numbered(statement)
+        values = list(zip(*([row[name] for row in rows] for name in names), strict=True))
+        if not _PLAIN.issuperset(map(type, chain.from_iterable(values))):
+            values = [tuple(map(_kept, row)) for row in values]
+        return self._connection.executemany(numbered, values).rowcount
 
 
 class AlchemySessions:
@@ -208,6 +239,11 @@ class AlchemySessions:
     def __init__(self, engine: Engine) -> None:
         self._reader = engine
         self._writer = engine.execution_options(writing=True)
+
+    @property
+    def dialect(self) -> str:
+        """SQLAlchemy's name of the database."""
+        return self._reader.dialect.name
 
     def reading(self) -> AbstractContextManager[Session]:
         """A transaction that sees what others have committed."""
@@ -223,13 +259,17 @@ class AlchemySessions:
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
-        from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - see the head of this module
+        from sqlalchemy.exc import DataError, OperationalError  # noqa: PLC0415 - see the head of this module
 
         try:
             with engine.begin() as connection:
                 yield _AlchemySession(connection)
         except OperationalError as error:
             raise _silent(engine.url.render_as_string(hide_password=True), error.orig) from error
+        except DataError as error:
+            raise _unfit(error.orig) from error
+        except UnicodeEncodeError as error:
+            raise _unfit(error) from error
 
 
 class _AlchemySession:
@@ -237,27 +277,50 @@ class _AlchemySession:
         from sqlalchemy import text  # noqa: PLC0415 - see the head of this module
 
         self._connection, self._text = connection, text
+        self.for_update = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
 
     def rows(self, question: str, **values: Any) -> list[Row]:
         return [dict(row) for row in self._connection.execute(self._text(question), values).mappings()]
 
+    def tuples(self, question: str, **values: Any) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self._connection.execute(self._text(question), values)]
+
     def change(self, statement: str, **values: Any) -> int:
         return self._connection.execute(self._text(statement), _stored(values)).rowcount
 
-    def change_each(self, statement: str, rows: Sequence[Row]) -> None:
-        self._connection.execute(self._text(statement), [_stored(row) for row in rows])
+    def change_each(self, statement: str, rows: Sequence[Row]) -> int:
+        return self._connection.execute(self._text(statement), [_stored(row) for row in rows]).rowcount if rows else 0
 
 
 def _tables(session: Session) -> set[str]:
     return {row["name"] for row in session.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
+@lru_cache
+def _numbered(statement: str) -> tuple[str, list[str]]:
+    """The statement with its values by their order, which SQLite's driver hands over sooner than by their names."""
+    return re.sub(_NAMED, "?", statement), re.findall(_NAMED, statement)
+
+
 def _stored(row: Row) -> Row:
+    return {name: _kept(value) for name, value in row.items()}
+
+
+def _kept(value: Any) -> Any:
     """Documents are kept as JSON."""
-    return {name: json.dumps(value) if isinstance(value, (dict, list)) else value for name, value in row.items()}
+    return json.dumps(value) if isinstance(value, (dict, list)) else value
+
+
+def _matches(pattern: str, value: str | None) -> bool | None:
+    """What `REGEXP` means in SQLite, which leaves it to its user."""
+    return None if value is None else re.search(pattern, value) is not None
 
 
 def _silent(shown: str, error: object) -> SiteUnavailableError:
     return SiteUnavailableError(
         f"the database {shown} does not answer: {error}. Check that it runs, and that you may write there"
     )
+
+
+def _unfit(error: object) -> InvalidInputError:
+    return InvalidInputError(f"the database cannot hold what was given: {error}")

@@ -1,76 +1,44 @@
-"""Statements that SQLite and PostgreSQL both understand, where SQLAlchemy alone leaves a difference."""
+"""Statements for many rows and many values, as SQLite and PostgreSQL both understand them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import sqlite
+from metadata.sessions import Row, Session, insertion
 
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
-
-# Older builds of SQLite take 999 values in one statement.
-_CHUNK = 900
-_T = TypeVar("_T")
+# Older builds of SQLite take 999 values in one statement; beyond some hundreds nothing is won.
+_AT_ONCE = 250
 
 
-def insert_missing(connection: Connection, into: Table, rows: Sequence[dict[str, Any]]) -> int:
+def insert_missing(session: Session, table: str, rows: Sequence[Row]) -> int:
     """Inserts all rows, in one batch, but those that a unique constraint says are there already.
 
     Returns how many were inserted; -1 where the database does not tell.
     """
-    if not rows:
-        return 0
-    return _carry_out(connection, _insert(connection, into).on_conflict_do_nothing(), into, rows)
+    return session.change_each(f"{insertion(table, rows[0])} ON CONFLICT DO NOTHING", rows) if rows else 0
 
 
-def upsert(connection: Connection, into: Table, rows: Sequence[dict[str, Any]], *, key: Sequence[str]) -> None:
+def upsert(session: Session, table: str, rows: Sequence[Row], *, key: Sequence[str]) -> None:
     """Inserts all rows, in one batch; a row that has the same `key` columns is overwritten."""
     if not rows:
         return
-    statement = _insert(connection, into)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    _carry_out(connection, statement.on_conflict_do_update(index_elements=key, set_=changed), into, rows)
+    changed = ", ".join(f"{name} = excluded.{name}" for name in rows[0] if name not in key)
+    session.change_each(f"{insertion(table, rows[0])} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}", rows)
 
 
-def chunks(values: Iterable[_T]) -> Iterator[list[_T]]:
-    """The values in lists that are short enough for one `IN (...)`."""
-    remaining = iter(values)
-    while chunk := list(islice(remaining, _CHUNK)):
-        yield chunk
+def among(session: Session, question: str, values: Iterable[Any], **others: Any) -> list[tuple[Any, ...]]:
+    """The answer for any number of values, of which the question says `IN :each`. It is asked for some at a time."""
+    remaining, found = iter(values), list[tuple[Any, ...]]()
+    while chunk := list(islice(remaining, _AT_ONCE)):
+        names, some = _of_each(question, len(chunk))
+        found += session.tuples(some, **dict(zip(names, chunk, strict=True)), **others)
+    return found
 
 
-def _carry_out(
-    connection: Connection, statement: sqlite.Insert | postgresql.Insert, into: Table, rows: Sequence[dict[str, Any]]
-) -> int:
-    """How many rows were inserted or changed; -1 where the database does not tell.
-
-    SQLite's driver is given the values as they are: with thousands of rows SQLAlchemy's own way to it takes longer
-    than the database does.
-    """
-    dialect = connection.dialect
-    compiled = statement.compile(dialect=dialect, column_keys=list(rows[0]))
-    names = compiled.positiontup or []
-    if dialect.name != "sqlite" or rows[0].keys() != set(names):  # what has a default is left to SQLAlchemy
-        return connection.execute(statement, rows).rowcount
-    changes = {
-        name: change for name in names if (change := into.c[name].type.dialect_impl(dialect).bind_processor(dialect))
-    }
-    values = [tuple(row[name] for name in names) for row in rows]
-    if changes:
-        values = [
-            tuple(changes[name](value) if name in changes else value for name, value in zip(names, row, strict=True))
-            for row in values
-        ]
-    return connection.exec_driver_sql(str(compiled), values).rowcount
-
-
-def _insert(connection: Connection, into: Table) -> sqlite.Insert | postgresql.Insert:
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - slow to load, and most never need it
-
-        return postgresql.insert(into)
-    return sqlite.insert(into)
+@lru_cache
+def _of_each(question: str, count: int) -> tuple[list[str], str]:
+    names = [f"each_{number}" for number in range(count)]
+    return names, question.replace(":each", f"({', '.join(f':{name}' for name in names)})")

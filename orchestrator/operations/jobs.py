@@ -368,7 +368,7 @@ def _watch_end(workspace: Workspace, site: OpenSite, row: Row, *, wait_s: float)
 
 
 def _book(workspace: Workspace) -> JobBook:
-    return JobBook(workspace.database)
+    return JobBook(workspace.sessions)
 
 
 def _row(workspace: Workspace, job_id: str, owner: str | None) -> Row:

@@ -66,7 +66,7 @@ class Workspace:
 
     @cached_property
     def database(self) -> Engine:
-        """The same database for SQLAlchemy."""
+        """The same database for SQLAlchemy, for whoever wants rows as objects (`metadata.rows`)."""
         from metadata.database import open_database  # noqa: PLC0415 - see above
 
         return open_database(self.settings.database_url)
@@ -76,21 +76,21 @@ class Workspace:
         """The catalogue in it."""
         from metadata.catalogue import Catalogue  # noqa: PLC0415 - see above
 
-        return Catalogue(self.database)
+        return Catalogue(self.sessions)
 
     @cached_property
     def history(self) -> History:
         """Its runs, for reading."""
         from metadata.history import History  # noqa: PLC0415 - see above
 
-        return History(self.database)
+        return History(self.sessions)
 
     @cached_property
     def retention(self) -> Retention:
         """Its rules, pins and uses."""
         from metadata.retention import Retention  # noqa: PLC0415 - see above
 
-        return Retention(self.database)
+        return Retention(self.sessions)
 
     @cached_property
     def claims(self) -> Claims:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from metadata.database import open_database
 from metadata.history import History, RunRecord
+from metadata.sessions import open_sessions
 from tests.acceptance.conftest import PROGRAM, SITES, Convoy, environment
 
 TASKS = 6
@@ -59,13 +59,13 @@ def killed_after(home: Path, arguments: list[str], seconds: float) -> bool:
 
 def only_run(home: Path) -> RunRecord | None:
     """The one run in the home's database, if it got that far."""
-    engine = open_database(f"sqlite:///{home / 'convoy.db'}")
+    sessions = open_sessions(f"sqlite:///{home / 'convoy.db'}")
     try:
-        runs = History(engine).runs()
+        runs = History(sessions).runs()
         assert len(runs) <= 1
-        return History(engine).run(runs[0].id) if runs else None
+        return History(sessions).run(runs[0].id) if runs else None
     finally:
-        engine.dispose()
+        sessions.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -207,6 +207,52 @@ print(*sys.modules)
     assert packages(loaded) & CONNECTION == set()
 
 
+CATALOGUE = """
+import sys
+from pathlib import Path
+from metadata.records import Measurement, NewFile, ReplicaRecord
+from orchestrator.operations.workspace import Workspace
+from orchestrator.settings import find_settings
+sha256 = "0" * 64
+with Workspace(find_settings(home=Path(sys.argv[1]))) as workspace:
+    catalogue, retention = workspace.catalogue, workspace.retention
+    catalogue.add_files("slides", [NewFile(path="a/1", size_bytes=1, sha256=sha256)])
+    catalogue.add_replicas([ReplicaRecord(sha256=sha256, size_bytes=1, site="here", path="/1", verified_at=1.0)])
+    catalogue.set_attributes("slides", {"mpp": 0.25}, path="a/1")
+    way = {"source_site": "here", "destination_site": "local", "mover": "scp"}
+    catalogue.add_measurement(Measurement(**way, size_bytes=1, seconds=1.0, measured_at=1.0))
+    catalogue.replicas([sha256]), catalogue.policies([sha256]), catalogue.measurements()
+    catalogue.datasets(), catalogue.dataset("slides"), catalogue.files("slides"), catalogue.find(["mpp=0.25"])
+    catalogue.remove_replicas("here", [("/1", sha256)])
+    retention.note_uses([(sha256, "here")]), retention.active_runs(), retention.pinned_sites([sha256])
+print(*sys.modules)
+"""
+
+
+PUT = """
+import sys
+from orchestrator.faces.cli.main import main
+try:
+    main(["--home", sys.argv[1], "data", "put", sys.argv[0], "slides", "--site", "local"])
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize("script", [CATALOGUE, PUT], ids=["catalogue", "put"])
+def test_verbs_that_move_data_need_no_sqlalchemy(script: str, tmp_path: Path) -> None:
+    """It takes longer to load than a thousand small files to be told of."""
+    program = tmp_path / "program.py"
+    program.write_text(script)
+    done = subprocess.run(
+        [sys.executable, program, tmp_path / "home"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    packages = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert packages & {"sqlalchemy", "sqlmodel", "alembic"} == set()
+
+
 def test_a_clock_that_was_never_started_imports_no_scheduler() -> None:
     """A run that is over within a second does without."""
     script = """

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from metadata.database import open_database
 from metadata.history import History, RunRecord
+from metadata.sessions import open_sessions
 from orchestrator.operations.images import import_image, list_images, verify_image
 from tests.integration.images.conftest import Centres
 from tests.integration.images.recipes import image_file
@@ -65,12 +65,12 @@ def camnet(module_centres: Centres, tmp_path_factory: pytest.TempPathFactory) ->
             import_image(workspace, name, image_file(name, workspace, at="agh"))
     answer = convoy(module_centres, "run", EXAMPLE, timeout_s=1500)
     assert answer.returncode == 0, answer.stderr + answer.stdout
-    engine = open_database(f"sqlite:///{module_centres.home / 'convoy.db'}")
+    sessions = open_sessions(f"sqlite:///{module_centres.home / 'convoy.db'}")
     try:
-        history = History(engine)
+        history = History(sessions)
         record = history.run(history.runs(limit=1)[0].id)
     finally:
-        engine.dispose()
+        sessions.dispose()
     return CamNet(centres=module_centres, record=record, results=tmp_path_factory.mktemp("results"))
 
 

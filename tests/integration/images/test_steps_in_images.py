@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metadata.database import open_database
 from metadata.history import History
+from metadata.sessions import open_sessions
 from orchestrator.operations.images import import_image
 from tests.integration.images.conftest import Centres, docker_archive, make_layer
 from tests.integration.slurm.conftest import environment
@@ -68,12 +68,12 @@ def test_the_image_is_brought_once_and_the_tasks_run_inside(
         image = import_image(workspace, "tiny", docker_archive(tmp_path / "t.tar", make_layer(busybox)), at="agh").image
     answer = convoy(centres, "run", workflow)
     assert answer.returncode == 0, answer.stderr + answer.stdout
-    engine = open_database(f"sqlite:///{centres.home / 'convoy.db'}")
+    sessions = open_sessions(f"sqlite:///{centres.home / 'convoy.db'}")
     try:
-        history = History(engine)
+        history = History(sessions)
         record = history.run(history.runs(limit=1)[0].id)
     finally:
-        engine.dispose()
+        sessions.dispose()
     brought = [row for row in record.transfers if row.sha256 == image.sha256]
     assert [(row.source_site, row.destination_site, row.state) for row in brought] == [("agh", "lrz", "COMPLETED")]
     assert (

@@ -87,7 +87,7 @@ def test_a_command_killed_while_it_submits_leaves_a_job_that_runs_once(
     workspace: Workspace, clusters: Clusters, moment: float
 ) -> None:
     """Whether the job was only written down, sent, or answered by then."""
-    book, script = JobBook(workspace.database), clusters.home / "job.sh"
+    book, script = JobBook(workspace.sessions), clusters.home / "job.sh"
     script.write_text(f"echo x >>{clusters.workdir}/counters/job")
     submitting = clusters.start("job", "submit", "agh", script)
     wait_until(lambda: book.jobs(_present_user()), within_s=120, what="a job that is written down")

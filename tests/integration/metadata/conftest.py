@@ -6,6 +6,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from metadata.catalogue import Catalogue
 from metadata.database import open_database
+from metadata.sessions import AlchemySessions, Sessions
 from metadata.tables import METADATA
 from tests.integration.metadata.postgresql import Server, programs, running
 
@@ -56,5 +57,11 @@ def engine(shared_engine: Engine) -> Engine:
 
 
 @pytest.fixture
-def catalogue(engine: Engine) -> Catalogue:
-    return Catalogue(engine)
+def database(engine: Engine) -> Sessions:
+    """The same in plain SQL."""
+    return AlchemySessions(engine)
+
+
+@pytest.fixture
+def catalogue(database: Sessions) -> Catalogue:
+    return Catalogue(database)

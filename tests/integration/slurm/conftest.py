@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from metadata.database import open_database
 from metadata.history import History, RunRecord
+from metadata.sessions import open_sessions
 from tests.testbed.fixtures import Testbed, TestbedSite
 
 PROGRAM = [sys.executable, "-m", "orchestrator.faces.cli"]
@@ -43,12 +43,12 @@ class Clusters:
 
     def record(self) -> RunRecord:
         """The newest run."""
-        engine = open_database(f"sqlite:///{self.home / 'convoy.db'}")
+        sessions = open_sessions(f"sqlite:///{self.home / 'convoy.db'}")
         try:
-            history = History(engine)
+            history = History(sessions)
             return history.run(history.runs(limit=1)[0].id)
         finally:
-            engine.dispose()
+            sessions.dispose()
 
     def write(self, text: str) -> Path:
         """A workflow file; `{counters}` in it is a folder at every site."""

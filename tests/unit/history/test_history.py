@@ -35,7 +35,7 @@ def engine(tmp_path):
 
 @pytest.fixture
 def history(engine):
-    return History(engine)
+    return History(AlchemySessions(engine))
 
 
 def test_an_empty_database_has_no_runs(history):

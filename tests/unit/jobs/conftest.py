@@ -38,4 +38,4 @@ def workspace(home: Path) -> Iterator[Workspace]:
 
 @pytest.fixture
 def book(workspace: Workspace) -> JobBook:
-    return JobBook(workspace.database)
+    return JobBook(workspace.sessions)

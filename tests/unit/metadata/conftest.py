@@ -38,6 +38,6 @@ def database(url: str) -> Iterator[Sessions]:
 
 
 @pytest.fixture
-def catalogue(engine: Engine) -> Catalogue:
+def catalogue(database: Sessions) -> Catalogue:
     """The catalogue in it."""
-    return Catalogue(engine)
+    return Catalogue(database)

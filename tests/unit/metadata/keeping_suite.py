@@ -14,20 +14,21 @@ from metadata.namespace import Rename
 from metadata.policy import ANYWHERE
 from metadata.records import ReplicaRecord, RuleRecord
 from metadata.retention import Release, Retention
+from metadata.sessions import Sessions
 from metadata.tables import RUNS, STEPS, TASKS
 from tests.unit.metadata.catalogue_suite import AGH, new_file, paths, replica, sha256
 
 
 class NamespaceTests:
-    def test_a_dataset_keeps_everything_under_its_new_name(self, catalogue: Catalogue, engine: Engine):
+    def test_a_dataset_keeps_everything_under_its_new_name(self, catalogue: Catalogue, database: Sessions):
         catalogue.add_files("old", [new_file("a")], policy=AGH, description="Slides.")
         catalogue.set_attributes("old", {"centre": 2})
-        rule = Retention(engine).add_rule(RuleRecord(id=0, target="old/a", copies=2))
+        rule = Retention(database).add_rule(RuleRecord(id=0, target="old/a", copies=2))
         catalogue.rename_dataset("old", "new")
         found = catalogue.dataset("new")
         assert (found.policy, found.description, found.attributes) == (AGH, "Slides.", {"centre": 2})
         assert paths(catalogue.files("new")) == ["a"]
-        assert [(row.id, row.target) for row in Retention(engine).rules()] == [(rule.id, "new/a")]
+        assert [(row.id, row.target) for row in Retention(database).rules()] == [(rule.id, "new/a")]
         with pytest.raises(NotFoundError):
             catalogue.dataset("old")
 
@@ -41,16 +42,16 @@ class NamespaceTests:
         with pytest.raises(NotFoundError):
             catalogue.rename_dataset("c", "d")
 
-    def test_files_take_attributes_policies_and_pins_to_another_dataset(self, catalogue: Catalogue, engine: Engine):
+    def test_files_take_attributes_policies_and_pins_to_another_dataset(self, catalogue: Catalogue, database: Sessions):
         catalogue.add_files("private", [new_file("a", 1), new_file("b", 2)], policy=AGH)
         catalogue.set_attributes("private", {"mpp": 0.25}, path="a")
-        Retention(engine).pin("private", site="agh")
+        Retention(database).pin("private", site="agh")
         catalogue.rename_files("private", [Rename(path="a", new_path="deep/x")], into="public")
         assert catalogue.attributes("public", "deep/x") == {"mpp": 0.25}
         assert catalogue.find(["mpp=0.25"])[0].path == "deep/x"
         assert catalogue.policies([sha256(1)])[sha256(1)] == AGH
         assert catalogue.dataset("public").policy == ANYWHERE
-        assert [(pin.dataset, pin.path, pin.site) for pin in Retention(engine).pins()] == [
+        assert [(pin.dataset, pin.path, pin.site) for pin in Retention(database).pins()] == [
             ("private", "", "agh"),
             ("public", "deep/x", "agh"),
         ]
@@ -82,15 +83,15 @@ class NamespaceTests:
         catalogue.remove_dataset("a")
         assert catalogue.datasets() == []
 
-    def test_pinned_names_do_not_go(self, catalogue: Catalogue, engine: Engine):
+    def test_pinned_names_do_not_go(self, catalogue: Catalogue, database: Sessions):
         catalogue.add_files("a", [new_file("1", 1), new_file("2", 2)])
-        Retention(engine).pin("a", "1")
+        Retention(database).pin("a", "1")
         with pytest.raises(ConflictError, match="dataset://a/1 is pinned"):
             catalogue.remove_files("a", ["1", "2"])
         with pytest.raises(ConflictError, match="pinned"):
             catalogue.remove_dataset("a")
         catalogue.remove_files("a", ["2"])
-        Retention(engine).unpin("a", "1")
+        Retention(database).unpin("a", "1")
         catalogue.remove_dataset("a")
 
     def test_a_content_knows_whether_it_has_another_name(self, catalogue: Catalogue):
@@ -125,8 +126,8 @@ def add_run(engine: Engine, run_id: str, state: str, *, read: int, site: str = "
 
 
 class RetentionTests:
-    def test_rules_come_back_as_they_were_added_and_go(self, engine: Engine):
-        retention = Retention(engine)
+    def test_rules_come_back_as_they_were_added_and_go(self, database: Sessions):
+        retention = Retention(database)
         first = retention.add_rule(RuleRecord(id=0, target="a", copies=2, at=("tape", "agh")))
         second = retention.add_rule(RuleRecord(id=0, target="b*", keep_s=5.5, site="agh"))
         assert retention.rules() == [first, second]
@@ -136,10 +137,10 @@ class RetentionTests:
             retention.remove_rule(first.id)
         assert retention.rules() == [second]
 
-    def test_a_pin_is_there_once_and_is_told_by_content(self, catalogue: Catalogue, engine: Engine):
+    def test_a_pin_is_there_once_and_is_told_by_content(self, catalogue: Catalogue, database: Sessions):
         catalogue.add_files("a", [new_file("x/1", 1), new_file("x/2", 2), new_file("3", 3)])
         catalogue.add_files("b", [new_file("same", 3)])
-        retention = Retention(engine)
+        retention = Retention(database)
         for _ in range(2):
             retention.pin("a", "x", site="agh")
             retention.pin("b")
@@ -152,58 +153,58 @@ class RetentionTests:
         assert retention.unpin("a", "x", site="agh") == 2
         assert retention.unpin("a", "x", site="agh") == 0
 
-    def test_a_pinned_dataset_holds_what_is_added_later(self, catalogue: Catalogue, engine: Engine):
+    def test_a_pinned_dataset_holds_what_is_added_later(self, catalogue: Catalogue, database: Sessions):
         catalogue.add_files("a", [])
-        Retention(engine).pin("a")
+        Retention(database).pin("a")
         catalogue.add_files("a", [new_file("1", 1)])
-        assert Retention(engine).pinned_sites([sha256(1)]) == {sha256(1): frozenset({""})}
+        assert Retention(database).pinned_sites([sha256(1)]) == {sha256(1): frozenset({""})}
 
-    def test_a_missing_name_cannot_be_pinned(self, catalogue: Catalogue, engine: Engine):
+    def test_a_missing_name_cannot_be_pinned(self, catalogue: Catalogue, database: Sessions):
         catalogue.add_files("a", [])
         with pytest.raises(NotFoundError):
-            Retention(engine).pin("a", "1")
+            Retention(database).pin("a", "1")
         with pytest.raises(NotFoundError):
-            Retention(engine).pin("b")
+            Retention(database).pin("b")
 
-    def test_the_newest_use_counts(self, engine: Engine):
-        retention = Retention(engine)
+    def test_the_newest_use_counts(self, database: Sessions):
+        retention = Retention(database)
         retention.note_uses([(sha256(1), "agh")], used_at=10.0)
         retention.note_uses([(sha256(1), "agh"), (sha256(2), "lrz")], used_at=20.0)
         assert retention.last_uses(since=15.0) == {(sha256(1), "agh"): 20.0, (sha256(2), "lrz"): 20.0}
         assert retention.last_uses(since=25.0) == {}
 
-    def test_runs_use_what_they_read_and_make(self, engine: Engine):
+    def test_runs_use_what_they_read_and_make(self, engine: Engine, database: Sessions):
         add_run(engine, "done", "COMPLETED", read=1)
-        assert Retention(engine).last_uses(since=30.0) == {(sha256(n), "agh"): 40.0 for n in (1, 3)}
-        assert Retention(engine).last_uses(since=60.0) == {}
+        assert Retention(database).last_uses(since=30.0) == {(sha256(n), "agh"): 40.0 for n in (1, 3)}
+        assert Retention(database).last_uses(since=60.0) == {}
 
-    def test_a_name_is_a_use_where_its_content_lies(self, catalogue: Catalogue, engine: Engine):
+    def test_a_name_is_a_use_where_its_content_lies(self, catalogue: Catalogue, database: Sessions):
         begin = time.time()
         catalogue.add_files("a", [new_file("1", 1)])
         catalogue.add_replicas([replica("agh", "/1", 1)])
-        assert Retention(engine).last_uses(since=begin)[sha256(1), "agh"] >= begin
+        assert Retention(database).last_uses(since=begin)[sha256(1), "agh"] >= begin
 
-    def test_only_runs_that_have_not_ended_need_their_data(self, engine: Engine):
+    def test_only_runs_that_have_not_ended_need_their_data(self, engine: Engine, database: Sessions):
         add_run(engine, "done", "COMPLETED", read=1)
         add_run(engine, "busy", "ACTIVE", read=4)
-        assert Retention(engine).needed() == {sha256(n) for n in (4, 5, 6)}
-        assert Retention(engine).active_runs() == {"busy"}
+        assert Retention(database).needed() == {sha256(n) for n in (4, 5, 6)}
+        assert Retention(database).active_runs() == {"busy"}
 
-    def test_a_copy_goes_while_another_is_known(self, catalogue: Catalogue, engine: Engine):
+    def test_a_copy_goes_while_another_is_known(self, catalogue: Catalogue, database: Sessions):
         here, there = replica("agh", "/1"), replica("lrz", "/1")
         catalogue.add_replicas([here, there])
-        assert Retention(engine).let_go([Release(copy=here, survivors=(there,))]) == [here]
-        assert Retention(engine).let_go([Release(copy=there, survivors=(here,))]) == []
+        assert Retention(database).let_go([Release(copy=here, survivors=(there,))]) == [here]
+        assert Retention(database).let_go([Release(copy=there, survivors=(here,))]) == []
         assert catalogue.replicas([sha256(1)])[sha256(1)] == [there]
-        assert Retention(engine).let_go([Release(copy=there, survivors=())]) == [there]
+        assert Retention(database).let_go([Release(copy=there, survivors=())]) == [there]
 
-    def test_a_copy_that_a_run_needs_stays(self, catalogue: Catalogue, engine: Engine):
+    def test_a_copy_that_a_run_needs_stays(self, catalogue: Catalogue, engine: Engine, database: Sessions):
         here, there = replica("agh", "/1"), replica("lrz", "/1")
         catalogue.add_replicas([here, there])
         add_run(engine, "busy", "ACTIVE", read=1)
-        assert Retention(engine).let_go([Release(copy=here, survivors=(there,))]) == []
+        assert Retention(database).let_go([Release(copy=here, survivors=(there,))]) == []
 
-    def test_two_who_let_go_at_once_leave_one_copy(self, catalogue: Catalogue, engine: Engine):
+    def test_two_who_let_go_at_once_leave_one_copy(self, catalogue: Catalogue, database: Sessions):
         """Each takes the other's copy for the one that stays."""
         for number in range(20):
             pair = replica("agh", f"/{number}", number), replica("lrz", f"/{number}", number)
@@ -213,7 +214,7 @@ class RetentionTests:
 
             def let_go(mine: ReplicaRecord, other: ReplicaRecord, start=start, gone=gone) -> None:
                 start.wait()
-                gone.extend(Retention(engine).let_go([Release(copy=mine, survivors=(other,))]))
+                gone.extend(Retention(database).let_go([Release(copy=mine, survivors=(other,))]))
 
             threads = [threading.Thread(target=let_go, args=(pair[at], pair[1 - at])) for at in (0, 1)]
             for thread in threads:

@@ -14,6 +14,7 @@ from sqlalchemy import Inspector, create_engine, inspect, text
 from metadata import database
 from metadata.catalogue import Catalogue, NewFile
 from metadata.errors import ConflictError
+from metadata.sessions import AlchemySessions
 from metadata.tables import METADATA
 
 # A later change that no database carries out in place: SQLite must rebuild the table that files refer to.
@@ -72,14 +73,14 @@ class MigrationTests:
         assert inspect(engine).get_table_names() == ["alembic_version"]
         engine.dispose()
         engine = database.open_database(empty_url)
-        assert Catalogue(engine).datasets() == []
+        assert Catalogue(AlchemySessions(engine)).datasets() == []
         engine.dispose()
 
     @pytest.mark.usefixtures("second")
     def test_an_older_database_is_brought_up_to_date_and_keeps_its_rows(self, empty_url: str):
         engine = database.open_database(empty_url)
         assert inspect(engine).get_columns("datasets")[-1]["name"] == "owner"
-        assert [file.path for file in Catalogue(engine).files("slides")] == ["1"]
+        assert [file.path for file in Catalogue(AlchemySessions(engine)).files("slides")] == ["1"]
         with engine.connect() as connection:
             assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9000"
             if engine.dialect.name == "sqlite":
@@ -90,7 +91,7 @@ class MigrationTests:
     def second(self, empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A database of today with a file in it, and then a Convoy of tomorrow."""
         engine = database.open_database(empty_url)
-        Catalogue(engine).add_files("slides", [NewFile(path="1", size_bytes=1, sha256="0" * 64)])
+        Catalogue(AlchemySessions(engine)).add_files("slides", [NewFile(path="1", size_bytes=1, sha256="0" * 64)])
         engine.dispose()
         ignored = shutil.ignore_patterns("__pycache__")
         migrations = shutil.copytree(database.MIGRATIONS, tmp_path / "migrations", ignore=ignored)

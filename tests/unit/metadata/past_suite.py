@@ -8,10 +8,12 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from metadata.catalogue import Catalogue, Measurement
-from metadata.errors import InvalidInputError
+from metadata.errors import InvalidInputError, NotFoundError
+from metadata.history import History
+from metadata.jobs import JobBook
 from metadata.records import QueueWait
 from metadata.rows import Attempt, Run, Step, Task
-from metadata.sessions import AlchemySessions
+from metadata.sessions import AlchemySessions, Sessions
 from metadata.timings import Timings
 from tests.unit.metadata.catalogue_suite import sha256
 
@@ -68,6 +70,37 @@ class PastTests:
             {},
         )
         assert timings_of(engine).queue_waits() == {}
+
+    def test_a_run_is_told_whole_and_by_the_beginning_of_its_id(self, engine: Engine, database: Sessions):
+        _run(engine, "r1-long", [(10.0, "COMPLETED"), (1.0, "FAILED")])
+        _run(engine, "r2", [(1.0, "COMPLETED")])
+        history = History(database)
+        found = history.run("r1")
+        assert (found.id, found.counts, found.plan) == ("r1-long", {"COMPLETED": 1, "FAILED": 1}, {})
+        assert [task.outputs["log"][0].size_bytes for task in found.steps[0].tasks] == [1, 1]
+        assert [run.id for run in history.runs(state="COMPLETED", limit=1)] == ["r2"]
+        assert [row.state for row in history.attempts_of("r1", step="extract", position=1)] == ["FAILED"]
+        assert (history.transfers(ended=5), history.events("r1")) == ((), ())
+        with pytest.raises(NotFoundError, match="more than one run begins"):
+            history.run("r")
+
+    def test_a_job_is_claimed_once_and_its_end_stays(self, database: Sessions):
+        book = JobBook(database)
+        fields = {"site": "agh", "directory": "/d", "folder": "/f", "state": "NEW", "resources": {"cpus": 2}}
+        for job_id, created_at in (("job-1", 1.0), ("job-2", 2.0)):
+            book.add(id=job_id, owner="ann", attributes={}, created_at=created_at, **fields)
+        assert [row["id"] for row in book.jobs("ann", site="agh")] == ["job-2", "job-1"]
+        assert (book.jobs("bob"), book.jobs("ann", tag="x")) == ([], [])
+        assert [book.claim("job-1", now=3.0, until=9.0) for _ in range(2)] == [True, False]
+        book.keep_usage("job-1", {"cpu_s": 1.5})
+        book.keep_usage("job-1", {"cpu_s": 9.5})
+        assert [book.change("job-1", state=state) for state in ("COMPLETED", "FAILED")] == [True, False]
+        found = book.job("ann", "job-1")
+        assert (found["state"], found["resources"], found["usage"]) == ("COMPLETED", {"cpus": 2}, {"cpu_s": 1.5})
+        with pytest.raises(NotFoundError, match="more than one job begins"):
+            book.job("ann", "job")
+        book.remove("job-2")
+        assert book.job("ann", "job")["id"] == "job-1"
 
 
 def timings_of(engine: Engine) -> Timings:

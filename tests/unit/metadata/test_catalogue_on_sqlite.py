@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
 from metadata.catalogue import Catalogue
 from metadata.errors import SiteUnavailableError
+from metadata.sessions import SqliteSessions
 from tests.unit.metadata import catalogue_suite as suite
 from tests.unit.metadata import keeping_suite, past_suite
 
@@ -42,7 +42,6 @@ class TestRetention(keeping_suite.RetentionTests):
 
 
 def test_a_database_that_does_not_answer_is_a_site_that_may_come_back(tmp_path: Path):
-    engine = create_engine(f"sqlite:///{tmp_path}/missing/convoy.db")
+    sessions = SqliteSessions(tmp_path / "missing" / "convoy.db", url="sqlite:///missing/convoy.db")
     with pytest.raises(SiteUnavailableError, match="unable to open database file"):
-        Catalogue(engine).datasets()
-    engine.dispose()
+        Catalogue(sessions).datasets()

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
+from metadata.catalogue import Catalogue, NewFile
 from metadata.database import _connect, fresh_script, open_database, upgrade
-from metadata.errors import ConflictError, SiteUnavailableError
+from metadata.errors import ConflictError, InvalidInputError, SiteUnavailableError
 from metadata.sessions import FRESH_SCRIPT, HEAD, AlchemySessions, Sessions, SqliteSessions, open_sessions
+from metadata.statements import among
 
 EVENT = "INSERT INTO events (run_id, at, kind, subject, message) VALUES (:run_id, 1.5, 'k', 's', :message)"
 
@@ -83,6 +85,48 @@ def test_what_was_changed_is_kept_whole(sessions: Sessions) -> None:
         session.change_each(EVENT, [{"run_id": "r", "message": text} for text in ("two", "three")])
         assert session.change("UPDATE events SET kind = :kind WHERE message <> 'one'", kind="other") == 2
     assert messages(sessions) == ["one", "two", "three"]
+
+
+def test_as_many_rows_as_there_are_values_are_asked_for(sessions: Sessions) -> None:
+    """However many a database takes in one statement; other values go with them."""
+    with sessions.writing() as session:
+        rows = [{"run_id": "r" if number else "other", "message": str(number)} for number in range(2000)]
+        assert session.change_each(EVENT, rows) == 2000
+        assert session.change_each("DELETE FROM events WHERE message = :message", []) == 0
+    question = "SELECT id, message FROM events WHERE run_id = :run_id AND message IN :each"
+    with sessions.reading() as session:
+        found = among(session, question, map(str, range(1500)), run_id="r")
+        assert among(session, question, [], run_id="r") == []
+        assert session.tuples("SELECT message, kind FROM events WHERE run_id = 'other'") == [("0", "k")]
+    assert found == [(number + 1, str(number)) for number in range(1, 1500)]
+
+
+def test_rows_are_held_for_a_change_on_every_database(sessions: Sessions) -> None:
+    """A database that has no words for it needs none."""
+    with sessions.writing() as session:
+        session.change(EVENT, run_id="r", message="one")
+        assert session.tuples("SELECT message FROM events WHERE run_id = :run_id" + session.for_update, run_id="r")
+
+
+def test_a_value_that_no_database_holds_is_told(sessions: Sessions) -> None:
+    """And nothing is kept."""
+
+    def write() -> None:
+        with sessions.writing() as session:
+            session.change(EVENT, run_id="r", message="one")
+            session.change(EVENT, run_id="r", message="half a character: \ud800")
+
+    with pytest.raises(InvalidInputError, match="the database cannot hold"):
+        write()
+    assert messages(sessions) == []
+
+
+def test_the_catalogue_searches_alike_by_both_ways(sessions: Sessions) -> None:
+    """Regular expressions and lists are where databases differ."""
+    catalogue = Catalogue(sessions)
+    catalogue.add_files("slides", [NewFile(path=path, size_bytes=1, sha256="0" * 64) for path in ("a1", "b2")])
+    catalogue.set_attributes("slides", {"organs": ["breast", 4]}, path="a1")
+    assert [file.path for file in catalogue.find(["path~^a", "organs@4", "organs@breast"])] == ["a1"]
 
 
 def test_an_error_takes_everything_back(sessions: Sessions) -> None:

@@ -14,6 +14,7 @@ from metadata.database import open_database
 from metadata.errors import ConflictError, IntegrityError
 from metadata.history import History
 from metadata.provenance import write_crate
+from metadata.sessions import AlchemySessions
 from tests.unit.history import sample_run
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -32,7 +33,7 @@ def written(engine, tmp_path):
     """Writes the crate of a run; gives its entities by `@id`."""
 
     def write(run_id: str, **options) -> dict[str, dict]:
-        record = History(engine).run(run_id)
+        record = History(AlchemySessions(engine)).run(run_id)
         path = write_crate(record, tmp_path / "crate", workflow=sample_run.WORKFLOW, version="0.1.0", **options)
         return {entity["@id"]: entity for entity in json.loads(path.read_text())["@graph"]}
 

@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from metadata.database import open_database
 from metadata.history import History
+from metadata.sessions import AlchemySessions
 from orchestrator.plans import Plan, Prediction
 from orchestrator.report import Picture, render_report
 from orchestrator.reports.efficiency import RunEfficiency, TaskEfficiency, summed_up
@@ -68,7 +69,7 @@ def page(engine):
 
 
 def report(engine, run_id: str, **options) -> str:
-    record = History(engine).run(run_id)
+    record = History(AlchemySessions(engine)).run(run_id)
     return render_report(record, Plan.model_validate(record.plan), **options)
 
 
@@ -237,7 +238,7 @@ def test_a_site_that_does_not_tell_is_named_with_its_reason(engine, page):
 def test_the_wait_in_the_queue_stands_beside_the_predicted_one(engine, page):
     plan = sample_run.camnet_plan()
     waiting = plan.steps[0].model_copy(update={"prediction": Prediction(queue_s=77, run_s=10, basis="history")})
-    record = History(engine).run(sample_run.camnet_run(engine))
+    record = History(AlchemySessions(engine)).run(sample_run.camnet_run(engine))
     words = Page(render_report(record, plan.model_copy(update={"steps": (waiting, *plan.steps[1:])}))).words
     assert re.search(r"extract agh .{0,60}4\.5 s 1m 17s", words)
 
