@@ -15,7 +15,16 @@ from sqlalchemy import inspect
 from metadata.catalogue import Catalogue, NewFile
 from metadata.database import _connect, fresh_script, open_database, upgrade
 from metadata.errors import ConflictError, InvalidInputError, SiteUnavailableError
-from metadata.sessions import FRESH_SCRIPT, HEAD, AlchemySessions, Sessions, SqliteSessions, open_sessions
+from metadata.sessions import (
+    FRESH_SCRIPT,
+    HEAD,
+    AlchemySessions,
+    Sessions,
+    SqliteSessions,
+    document,
+    insertion,
+    open_sessions,
+)
 from metadata.statements import among
 
 EVENT = "INSERT INTO events (run_id, at, kind, subject, message) VALUES (:run_id, 1.5, 'k', 's', :message)"
@@ -99,6 +108,18 @@ def test_as_many_rows_as_there_are_values_are_asked_for(sessions: Sessions) -> N
         assert among(session, question, [], run_id="r") == []
         assert session.tuples("SELECT message, kind FROM events WHERE run_id = 'other'") == [("0", "k")]
     assert found == [(number + 1, str(number)) for number in range(1, 1500)]
+
+
+def test_documents_are_kept_as_json_in_one_row_of_many(sessions: Sessions) -> None:
+    """Where a column may hold one or none."""
+    policies = [None, {"sites": ["agh"], "release": []}]
+    rows = [
+        {"name": f"d{n}", "description": "", "policy": policy, "created_at": n} for n, policy in enumerate(policies)
+    ]
+    with sessions.writing() as session:
+        session.change_each(insertion("datasets", rows[0]), rows)
+        found = session.tuples("SELECT policy FROM datasets ORDER BY id")
+    assert [document(policy) for (policy,) in found] == policies
 
 
 def test_rows_are_held_for_a_change_on_every_database(sessions: Sessions) -> None:
