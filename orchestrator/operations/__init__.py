@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from orchestrator.operations.access import *  # noqa: F403
     from orchestrator.operations.accounting import *  # noqa: F403
     from orchestrator.operations.benchmarks import *  # noqa: F403
-    from orchestrator.operations.data import *  # noqa: F403
+    from orchestrator.operations.data.adding import *  # noqa: F403
+    from orchestrator.operations.data.cleaning import *  # noqa: F403
+    from orchestrator.operations.data.copying import *  # noqa: F403
+    from orchestrator.operations.data.errands import *  # noqa: F403
+    from orchestrator.operations.data.fetching import *  # noqa: F403
+    from orchestrator.operations.data.keeping import *  # noqa: F403
+    from orchestrator.operations.data.looking import *  # noqa: F403
+    from orchestrator.operations.data.putting import *  # noqa: F403
+    from orchestrator.operations.data.reading import *  # noqa: F403
+    from orchestrator.operations.data.removing import *  # noqa: F403
+    from orchestrator.operations.data.verifying import *  # noqa: F403
+    from orchestrator.operations.data.watching import *  # noqa: F403
     from orchestrator.operations.images import *  # noqa: F403
     from orchestrator.operations.job_records import *  # noqa: F403
     from orchestrator.operations.jobs import *  # noqa: F403
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.transfers import *  # noqa: F403
     from orchestrator.operations.usecases import *  # noqa: F403
     from orchestrator.operations.workspace import *  # noqa: F403
+    from staging.upkeep import UpkeepPlan as UpkeepPlan
 
 _WHERE = {
     "access": (
@@ -41,45 +53,39 @@ _WHERE = {
     ),
     "accounting": ("RunEfficiency", "TaskEfficiency", "efficiency"),
     "benchmarks": ("LinkBenchmark", "Timing", "bench_transfer", "draw_benchmark"),
-    "data": (
-        "Carried",
-        "DatasetView",
-        "Orphan",
-        "Entry",
-        "Named",
-        "Reader",
-        "Sighting",
-        "Unwanted",
+    "data.adding": ("add_data",),
+    "data.cleaning": ("Orphan", "clean_data"),
+    "data.copying": ("Named", "copy_data", "move_data"),
+    "data.errands": ("Carried",),
+    "data.fetching": ("get_data",),
+    "data.keeping": (
         "Upkeep",
         "UpkeepPlan",
-        "Usage",
-        "Verification",
-        "Watch",
-        "add_data",
-        "clean_data",
         "add_rule",
         "apply_rules",
-        "copy_data",
-        "find_data",
-        "get_data",
-        "list_data",
-        "list_folder",
         "list_pins",
         "list_rules",
-        "measure_usage",
-        "move_data",
-        "open_data",
         "pin_data",
-        "put_data",
-        "remove_data",
         "remove_rule",
+        "unpin_data",
+    ),
+    "data.looking": (
+        "DatasetView",
+        "Entry",
+        "Usage",
+        "find_data",
+        "list_data",
+        "list_folder",
+        "measure_usage",
         "show_data",
         "stat_data",
         "tag_data",
-        "unpin_data",
-        "verify_data",
-        "watch_data",
     ),
+    "data.putting": ("put_data",),
+    "data.reading": ("Reader", "open_data"),
+    "data.removing": ("Unwanted", "remove_data"),
+    "data.verifying": ("Verification", "verify_data"),
+    "data.watching": ("Sighting", "Watch", "watch_data"),
     "images": (
         "ImageView",
         "build_image",

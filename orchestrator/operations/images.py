@@ -23,7 +23,8 @@ from orchestrator.images import (
     image_path,
     record_of,
 )
-from orchestrator.operations.data import FileProgress, Verification, verify_data
+from orchestrator.operations.data.errands import FileProgress
+from orchestrator.operations.data.verifying import Verification, verify_data
 from orchestrator.operations.workspace import Workspace
 from orchestrator.ports import Argv, CommandResult, Compression, SiteSettings, SupportsBuilding
 from orchestrator.registry import load, open_runner, settings_of

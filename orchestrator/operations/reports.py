@@ -14,7 +14,7 @@ from metadata.errors import ConflictError, MiddlewareError
 from metadata.history import RunRecord, StepRecord, TaskFile, TaskRecord
 from metadata.records import FileRecord
 from orchestrator.operations.accounting import efficiency_of
-from orchestrator.operations.data import fetch_file
+from orchestrator.operations.data.fetching import fetch_file
 from orchestrator.operations.workspace import Workspace
 from orchestrator.plans import Plan
 from orchestrator.reports.pictures import Picture

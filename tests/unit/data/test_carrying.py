@@ -12,7 +12,7 @@ import pytest
 from metadata.errors import IntegrityError, StagingError
 from orchestrator import operations
 from orchestrator.operations import Workspace
-from orchestrator.operations.data import portions
+from orchestrator.operations.data import portions, putting
 from staging.orders import Delivery, Order, Trip, merged
 from staging.ports import Direction
 from staging.routes import Way
@@ -54,7 +54,7 @@ def test_files_are_hashed_while_others_travel(
 ) -> None:
     """The first portion's transfer ends only when the last file was hashed."""
     hashed = threading.Event()
-    carry, digested = Carrier.carry, operations.data.putting.digested
+    carry, digested = Carrier.carry, putting.digested
 
     def waiting(self: Carrier, orders: Sequence[Order], **options: object) -> Delivery:
         assert hashed.wait(30)
@@ -67,7 +67,7 @@ def test_files_are_hashed_while_others_travel(
         return files
 
     monkeypatch.setattr(Carrier, "carry", waiting)
-    monkeypatch.setattr(operations.data.putting, "digested", noted)
+    monkeypatch.setattr(putting, "digested", noted)
     operations.put_data(workspace, [str(many)], "study", sites=["agh"])
     assert len(workspace.catalogue.files("study")) == FILES
 
@@ -106,14 +106,14 @@ def test_a_file_that_changes_meanwhile_ends_it_and_nothing_gets_a_name(
     workspace: Workspace, many: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What had arrived is known as a copy, and no thread is left behind."""
-    digested = operations.data.putting.digested
+    digested = putting.digested
 
     def changing(workspace: Workspace, found: Sequence[tuple[str, str]], *, site: str) -> object:
         if found[0][0] == "16":
             raise IntegrityError("here: 16 changed while it was read")
         return digested(workspace, found, site=site)
 
-    monkeypatch.setattr(operations.data.putting, "digested", changing)
+    monkeypatch.setattr(putting, "digested", changing)
     with pytest.raises(IntegrityError, match="changed while it was read"):
         operations.put_data(workspace, [str(many)], "study", sites=["agh"])
     assert not workspace.catalogue.has_dataset("study")

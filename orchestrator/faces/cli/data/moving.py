@@ -24,6 +24,7 @@ from orchestrator.faces.cli.data.words import (
     names_given,
     policy_of,
 )
+from orchestrator.faces.cli.lines import carried_line, tells_all
 from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.cli.values import parse_attributes
 from orchestrator.faces.cli.verbs import flag, several, verb
@@ -117,7 +118,10 @@ def put(
             terminal.workspace, paths, name, sites=site, attributes=facts, policy=policy_of(only_at, release),
             progress=counter,
         )  # fmt: skip
-    terminal.answer(carried, tables.carried_view)
+    if tells_all(carried) and not terminal.as_json:
+        terminal.write_line(carried_line(carried))
+    else:
+        terminal.answer(carried, tables.carried_view)
 
 
 def get(

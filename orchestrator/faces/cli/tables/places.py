@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from orchestrator.faces.cli.lines import MOST_ROWS, carried_line
 from orchestrator.faces.cli.tables.style import moment, sheet, titled
 from orchestrator.operations import Carried, Entry, Named, Unwanted, Usage
 from orchestrator.quantities import shown_size
-
-_MOST = 100
 
 
 def folder_view(entries: Sequence[Entry], *, long: bool) -> RenderableType:
@@ -67,7 +66,7 @@ def moved_view(rows: Sequence[Carried] | Sequence[Named]) -> RenderableType:
 
 def _named_view(rows: Sequence[Named]) -> RenderableType:
     table = sheet("from", "to", wrapped=("from", "to"))
-    for row in rows[:_MOST]:
+    for row in rows[:MOST_ROWS]:
         table.add_row(Text(row.source), Text(row.name))
     return _with_rest(table, len(rows))
 
@@ -76,12 +75,11 @@ def carried_view(rows: Sequence[Carried]) -> RenderableType:
     """What lies where now. Of many, those that failed."""
     bad = [row for row in rows if not row.good]
     table = sheet("", "what", "from", "at", "travelled", right=("travelled",), wrapped=("what", "at"))
-    for row in rows if len(rows) <= _MOST else bad[:_MOST]:
+    for row in rows if len(rows) <= MOST_ROWS else bad[:MOST_ROWS]:
         sign = Text("✓", style="green") if row.good else Text("✗", style="bold red")
         where = Text(f"{row.site}: {row.path}") if row.good else Text(str(row.error), style="red")
         table.add_row(sign, Text(row.name), row.source or "-", where, shown_size(row.bytes_moved))
-    moved = shown_size(sum(row.bytes_moved for row in rows))
-    told = Text(f"{len(rows) - len(bad)} of {len(rows)} are there, verified; {moved} travelled", style="dim")
+    told = Text(carried_line(rows), style="dim")
     return Group(table, told) if table.row_count else told
 
 
@@ -101,11 +99,11 @@ def unwanted_view(found: Unwanted) -> RenderableType:
 
 
 def _listed(rows: Sequence[str]) -> RenderableType:
-    lines = list(rows[:_MOST])
-    lines += [f"and {len(rows) - _MOST} more; --json shows all"] if len(rows) > _MOST else []
+    lines = list(rows[:MOST_ROWS])
+    lines += [f"and {len(rows) - MOST_ROWS} more; --json shows all"] if len(rows) > MOST_ROWS else []
     return Text("\n".join(lines), overflow="fold")
 
 
 def _with_rest(table: RenderableType, count: int) -> RenderableType:
-    left = count - _MOST
+    left = count - MOST_ROWS
     return Group(table, Text(f"and {left} more; --json shows all", style="dim")) if left > 0 else table
