@@ -9,13 +9,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adapters.movers._ssh.sides import Side
-from adapters.storages._agent.conversation import Conversation
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat
+
+if TYPE_CHECKING:
+    from adapters.storages._agent.conversation import Conversation
 
 _NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -30,7 +33,14 @@ class PosixStorage:
     def __init__(self, settings: SiteSettings, runner: CommandRunner | None = None) -> None:
         """No command is needed here; `runner` is the shell that others may use."""
         self.endpoint = Endpoint(site=settings.name, doors={"file": {}, **settings.doors}, shell=runner)
-        self._agent = Conversation(Side(site=settings.name, door=None))
+
+    @cached_property
+    def _agent(self) -> Conversation:
+        """Most runs ask of no such number of files, and load nothing for it."""
+        from adapters.movers._ssh.sides import Side  # noqa: PLC0415
+        from adapters.storages._agent.conversation import Conversation  # noqa: PLC0415
+
+        return Conversation(Side(site=self.endpoint.site, door=None))
 
     def stat(self, path: str) -> FileStat | None:
         """The file's facts; None when there is none."""
