@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 import subprocess
 import threading
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import compress
 
 from adapters.movers._ssh.doors import Door
 from adapters.movers._ssh.errors import failure
-from adapters.movers._ssh.logins import shared_words
+from adapters.movers._ssh.logins import is_persons, shared_words
 from adapters.movers._ssh.programs import running
-from metadata.errors import StagingError
+from metadata.errors import MiddlewareError, StagingError
 from staging.ports import Direction, Endpoint, MoveRequest
 
 _LONGEST_S = 600.0
@@ -25,6 +27,8 @@ class Side:
     site: str
     door: Door | None
     """None: this machine."""
+    login: int = 0
+    """Which of several logins is used."""
 
     @property
     def host(self) -> str:
@@ -35,7 +39,7 @@ class Side:
     def words(self) -> list[str]:
         """What ssh, scp and sftp need to come here. Raises SiteUnavailableError or StagingError."""
         assert self.door is not None  # noqa: S101
-        return shared_words(self.site, self.door)
+        return shared_words(self.site, self.door, number=self.login)
 
     def argv(self, script: str, *arguments: str) -> list[str]:
         """The program on this machine that runs a script of /bin/sh there; `$1` and so on are its arguments."""
@@ -55,6 +59,29 @@ class Side:
             if code:
                 raise failure(self.site, program.words(), code)
         return answer
+
+
+def with_logins(side: Side, count: int) -> list[Side]:
+    """The side by so many logins, all of which are open; fewer where the site lets in no more.
+
+    Programs that share a login share its TCP connection, which one lost packet slows down for all of them.
+    """
+    if side.door is None:
+        return [side] * count
+    if count == 1 or is_persons(side.door):
+        return [side]
+    more = [replace(side, login=number) for number in range(1, count)]
+    with ThreadPoolExecutor(len(more)) as pool:
+        return [side, *compress(more, pool.map(_lets_in, more))]
+
+
+def _lets_in(side: Side) -> bool:
+    """Sites refuse logins when many come at once: nobody waits for that."""
+    try:
+        side.words()
+    except MiddlewareError:
+        return False
+    return True
 
 
 def shell_words(script: str, *arguments: str) -> list[str]:
