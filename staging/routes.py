@@ -109,7 +109,8 @@ class Routes:
             files: In how many files.
             explore: Whether a way of which too little is known may go first, to learn of it.
         """
-        routes = [self._route((source, destination), way, size_bytes, files) for way in self._ways(source, destination)]
+        fitting = [way for way in self._ways(source, destination) if self._has_files_for(way, files)]
+        routes = [self._route((source, destination), way, size_bytes, files) for way in fitting]
         # Sorting is stable: among equals the likeliest to be good stays in front.
         ranked = sorted(routes, key=lambda route: (route.broken, route.merit_s))
         fixed = self.rules_of(source, destination).mover is not None
@@ -133,6 +134,10 @@ class Routes:
             rules = self.rules_of(source, destination)
             self._known_ways[pair] = ways(self.endpoints[source], self.endpoints[destination], self.movers, rules)
         return self._known_ways[pair]
+
+    def _has_files_for(self, way: Way, files: int) -> bool:
+        """Whether all of the way's streams would have something to do, and what it takes would tell of so many."""
+        return way.streams <= max(1, files) or not self.movers[way.mover].streams_share_files
 
     def _hoped_s(self, route: Route, best_s: float, files: int) -> float:
         """What a trial takes if all goes well.

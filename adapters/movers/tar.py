@@ -106,6 +106,7 @@ class TarMover:
         batches=True,
         encrypted=True,
         parallel_streams=True,
+        streams_share_files=True,
         verifies=True,
         limits_rate=True,
         keeps_holes=True,

@@ -46,7 +46,7 @@ class Dealer:
         """A stream is done with some files."""
         done = sum(self._costs[number] for number in numbers)
         passed_s = max(at - self._told_at[stream], 1e-3)
-        weight = 1 - math.exp(-passed_s / _MEMORY_S)
+        weight = 1 - math.exp(-passed_s / _MEMORY_S) if self._rates[stream] else 1
         self._rates[stream] += weight * (done / passed_s - self._rates[stream])
         self._left[stream] -= done
         self._told_at[stream] = at

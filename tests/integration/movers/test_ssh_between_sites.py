@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,9 +18,9 @@ import pytest
 
 from adapters.movers._ssh.introductions import introduced
 from adapters.movers._ssh.logins import shared_words
-from adapters.movers._ssh.sides import Side
+from adapters.movers._ssh.sides import Side, with_logins
 from adapters.runners.ssh import Question, SshRunner
-from metadata.errors import NoSpaceError, StagingError, TransferInterruptedError
+from metadata.errors import NoSpaceError, NotFoundError, StagingError, TransferInterruptedError
 from orchestrator.registry import load
 from staging.ports import Credential, Direction, Endpoint, MoveFile, MoveRequest, MoveResult
 from tests.testbed.fixtures import Testbed, TestbedSite, wait_until
@@ -201,6 +203,104 @@ def busy(pair: Pair) -> list[str]:
     return [line for site in (pair.source, pair.destination) for line in site.execute("sh", "-c", script).splitlines()]
 
 
+DIRECTIONS = [Direction.THIRD_PARTY, Direction.RELAY]
+
+
+def many(pair: Pair, count: int, size_bytes: int) -> list[str]:
+    """Files of the source."""
+    names = [f"file-{number}" for number in range(count)]
+    for name in names:
+        pair.write(name, os.urandom(size_bytes))
+    return names
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_each_of_several_streams_has_a_connection_of_its_own(pair: Pair, direction: Direction) -> None:
+    """Else the loss of one packet would slow down all of them."""
+    names = many(pair, 40, 50_000)
+    seen: list[int] = []
+    port = ":22"
+    before = connections(pair.destination, port)
+
+    def look(_done: int) -> None:
+        if len(seen) < 20:
+            seen.append(connections(pair.destination, port))
+
+    request = pair.request(*names, direction=direction, streams=4, limit_bytes_per_s=2e6)
+    result = load("movers", "tar")().move(request, progress=look)
+    assert max(seen) >= max(before, 1) + 3
+    assert len(result.digests) == 40
+    for name in names:
+        assert sha256(pair.at_destination(f"new/{name}.part")) == sha256(pair.at_source(name))
+    assert traces(pair) == []
+
+
+def connections(site: TestbedSite, port: str) -> int:
+    """How many have come in to sshd."""
+    return len(site.execute("ss", "-Htn", "state", "established", "sport", "=", port).splitlines())
+
+
+@pytest.mark.usefixtures("agent")
+def test_several_streams_go_by_the_users_agent_too(pair: Pair) -> None:
+    """It is asked for each."""
+    names = many(pair, 10, 1000)
+    assert move("tar", pair.request(*names, credential=Credential.AGENT, streams=4)).bytes_moved == 10_000
+    assert traces(pair) == []
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_what_ends_one_stream_ends_all_and_is_told(pair: Pair, direction: Direction) -> None:
+    """The others would go on for nobody."""
+    names = many(pair, 40, 100_000)
+    request = pair.request(*names, direction=direction, streams=4, limit_bytes_per_s=4e6)
+    pair.at_source("file-20").unlink()
+    with pytest.raises(NotFoundError, match="file-20"):
+        move("tar", request)
+    wait_until(lambda: not busy(pair), within_s=20, what="the end of everything at the sites")
+    wait_until(lambda: traces(pair) == [], within_s=20, what="the removal of the key")
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_when_this_program_is_killed_nothing_goes_on_at_the_sites(pair: Pair, direction: Direction) -> None:
+    """Nobody would be there to stop it."""
+    names = many(pair, 40, 100_000)
+    request = pair.request(*names, direction=direction, streams=4, limit_bytes_per_s=2e5)
+    child = os.fork()
+    if not child:  # pragma: no cover - it is killed
+        with contextlib.suppress(BaseException):
+            move("tar", request)
+        os._exit(0)
+    try:
+        wait_until(lambda: len(busy(pair)) >= 8, within_s=20, what="all streams")
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    wait_until(lambda: not busy(pair), within_s=20, what="the end of everything at the sites")
+
+
+def test_a_site_that_lets_in_no_more_gets_fewer_streams(pair: Pair) -> None:
+    """Its limits are no failure of ours."""
+    names = many(pair, 40, 1000)
+    for site in (pair.source, pair.destination):
+        shared_words(site.name, site.ssh_options)
+    pair.destination.execute("pkill", "-f", "^sshd: /usr/sbin/sshd .listener")
+    try:
+        result = move("tar", pair.request(*names, direction=Direction.RELAY, streams=4))
+    finally:
+        pair.destination.fault("svc", "sshd", "sshd-otp")
+    assert result.bytes_moved == 40_000
+
+
+def test_all_streams_go_by_a_login_that_somebody_opened(pair: Pair) -> None:
+    """There is no other; one stream takes all."""
+    with opened_login(pair.destination) as door:
+        assert len(with_logins(Side(site="mvb", door=door), 4)) == 1
+        names = many(pair, 10, 1000)
+        destination = pair.endpoint(pair.destination, **door)
+        request = pair.request(*names, direction=Direction.RELAY, destination=destination, streams=4)
+        assert move("tar", request).bytes_moved == 10_000
+
+
 def test_the_key_is_good_for_nothing_but_its_transfer(pair: Pair) -> None:
     """It may be stolen, after all."""
     sides = [Side(site=site.name, door=site.ssh_options) for site in (pair.source, pair.destination)]
@@ -354,20 +454,26 @@ def socket_of(words: list[str]) -> Path:
     return Path(next(word for word in words if word.startswith("ControlPath=")).partition("=")[2].strip('"'))
 
 
-def test_a_login_that_somebody_opened_is_used(pair: Pair, tmp_path: Path) -> None:
-    """There a person answered for it, and no program could log in by itself."""
+@contextmanager
+def opened_login(site: TestbedSite) -> Iterator[dict[str, str]]:
+    """A door by which nobody gets in but through a login that a person opened."""
     socket = Path(f"/tmp/convoy-test-{secrets.token_hex(4)}")
-    options = pair.destination.ssh_options
+    options = site.ssh_options
     login = ["ssh", "-F", options["config_file"], "-MNf", "-o", "ControlPersist=30", "-S", socket, options["host"]]
     subprocess.run(login, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        pair.write("file", b"content")
-        nobody = {"user": "nobody", "identity_file": "/dev/null", "control_path": str(socket)}
-        destination = pair.endpoint(pair.destination, **nobody)
-        move("tar", pair.request("file", direction=Direction.RELAY, destination=destination))
-        assert pair.at_destination("new/file.part").read_bytes() == b"content"
+        yield {**options, "user": "nobody", "identity_file": "/dev/null", "control_path": str(socket)}
     finally:
         subprocess.run(["ssh", "-S", socket, "-O", "exit", "x"], check=False, stderr=subprocess.DEVNULL)
+
+
+def test_a_login_that_somebody_opened_is_used(pair: Pair) -> None:
+    """There a person answered for it, and no program could log in by itself."""
+    with opened_login(pair.destination) as door:
+        pair.write("file", b"content")
+        destination = pair.endpoint(pair.destination, **door)
+        move("tar", pair.request("file", direction=Direction.RELAY, destination=destination))
+        assert pair.at_destination("new/file.part").read_bytes() == b"content"
 
 
 class Person:

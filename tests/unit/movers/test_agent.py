@@ -197,3 +197,25 @@ def test_zeros_that_were_written_arrive_as_holes(tmp_path: Path) -> None:
     unpack((b"0", tmp_path / "part", 0), archive=packed)
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
     assert (tmp_path / "part").stat().st_blocks * 512 < 8 << 20
+
+
+def test_lists_may_come_in_the_stream_and_what_they_name_is_reported_before_the_next(tmp_path: Path) -> None:
+    """Who deals the files out waits for that."""
+    (tmp_path / "source").write_bytes(b"content")
+    packing = [b"0 0\n"]
+    for number in range(2):
+        there = rows((b"%d" % number, tmp_path / f"{number}.part", 0))
+        packing += [rows((b"%d" % number, tmp_path / "source", 0)), b"%d\n" % len(there), there]
+    packed = run("pack", stdin=b"".join(packing)).stdout
+    second = packed.index(b"rows", packed.index(b"rows", 4) + 4)
+    argv = [sys.executable, "-I", "-S", str(PROGRAM), "unpack", "MARK"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write(b"0\n" + rows() + packed[:second])
+        program.stdin.flush()
+        assert next(line for line in program.stdout if b"whole" in line)
+        rest, _ = program.communicate(packed[second:])
+        assert b"whole" in rest
+    assert program.returncode == 0
+    assert [(tmp_path / f"{number}.part").read_bytes() for number in range(2)] == [b"content"] * 2
