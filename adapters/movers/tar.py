@@ -376,7 +376,8 @@ def _check_pair(plan: _Plan, source: Ending, destination: Ending) -> None:
 def _source_failure(plan: _Plan, source: Ending) -> MiddlewareError:
     if "No such file" in source.words:
         lost = [file.source_path for file in plan.files if file.source_path in source.words]
-        return gone(source.site, lost[0] if lost else last_line(source.words, source.code))
+        # Names may begin alike.
+        return gone(source.site, max(lost, key=len) if lost else last_line(source.words, source.code))
     return failure(source.site, source.words, source.code)
 
 
