@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from adapters.movers._ssh import agent
@@ -21,9 +21,10 @@ from adapters.movers._ssh.dealing import Dealer, shared_out
 from adapters.movers._ssh.errors import failure, full, gone, is_full, last_line
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import introduced
+from adapters.movers._ssh.lanes import Lane, lanes
 from adapters.movers._ssh.partials import prepare
-from adapters.movers._ssh.sides import Side, sides_of, with_logins
-from adapters.movers._ssh.streams import Ending, Half, Stream, lines_of, streaming, streaming_between
+from adapters.movers._ssh.sides import Side, sides_of
+from adapters.movers._ssh.streams import Ending, Feed, Half, Stream, lines_of, streaming, streaming_between
 from metadata.errors import MiddlewareError, StagingError, TransferInterruptedError
 from staging.ports import (
     Capabilities,
@@ -66,8 +67,8 @@ class _Plan:
     """Python is at the source."""
     unpacks: bool
     """Python is at the destination."""
-    ends: Sequence[tuple[Side, Side]]
-    """Source and destination of each stream."""
+    lanes: Sequence[Lane]
+    """One for each stream; they may be opened still."""
     mark: str = field(default_factory=lambda: f"convoy-{secrets.token_hex(8)}")
 
     @cached_property
@@ -88,6 +89,11 @@ class _Plan:
     def targets(self) -> list[bytes]:
         """Where they shall be."""
         return [os.fsencode(file.partial_path) for file in self.files]
+
+    @property
+    def streams(self) -> int:
+        """How many there shall be."""
+        return len(self.lanes)
 
     @property
     def sizes(self) -> list[int]:
@@ -125,8 +131,8 @@ class TarMover:
         tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
         tally.begin()
         if plan.files:
-            with _streams(plan) as streams:
-                tally.read(streams)
+            with ExitStack() as stack:
+                tally.read(_Hands(plan, stack))
         tally.finish()
         return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts)
 
@@ -144,11 +150,18 @@ class TarMover:
         files = [file for file in request.files if present.get(file.partial_path) != file.size_bytes]
         both = packs and unpacks
         # GNU tar says of a file nothing by which it could be told from those of other streams.
-        ends = _ends(request, source, destination, min(request.streams, len(files)) if both else 1)
-        if len(ends) > 1:
+        streams = max(1, min(request.streams, len(files))) if both else 1
+        if streams > 1:
             files.sort(key=lambda file: present.get(file.partial_path, 0) - file.size_bytes)
         offsets = [present.get(file.partial_path, 0) if both else 0 for file in files]
-        return _Plan(request=request, files=files, offsets=offsets, ends=ends, packs=packs, unpacks=unpacks)
+        return _Plan(
+            request=request,
+            files=files,
+            offsets=offsets,
+            lanes=_lanes(request, source, destination, streams) if files else (),
+            packs=packs,
+            unpacks=unpacks,
+        )
 
     def _has_python(self, side: Side) -> bool:
         if side.door is None:
@@ -158,36 +171,23 @@ class TarMover:
         return self._pythons[side.site]
 
 
-def _ends(request: MoveRequest, source: Side, destination: Side, streams: int) -> list[tuple[Side, Side]]:
-    """Source and destination of as many streams as are wanted and can be had, but of one at least."""
-    streams = max(1, streams)
+def _lanes(request: MoveRequest, source: Side, destination: Side, streams: int) -> Sequence[Lane]:
     if request.direction is Direction.THIRD_PARTY:
-        return [(source, destination)] * streams
-    return list(zip(with_logins(source, streams), with_logins(destination, streams), strict=False))
+        return [Lane(source=source, destination=destination)] * streams
+    return lanes(source, destination, streams)
 
 
 @contextmanager
-def _streams(plan: _Plan) -> Iterator[list[Stream]]:
-    with ExitStack() as stack:
-        if plan.request.direction is Direction.THIRD_PARTY:
-            yield [stack.enter_context(_direct(plan, *plan.ends[0]))]
-            return
-        streams = []
-        for source, destination in plan.ends:
-            halves = (source, _producer(plan, source)), (destination, _consumer(plan, destination))
-            streams.append(stack.enter_context(streaming(*halves)))
-        yield streams
-
-
-@contextmanager
-def _direct(plan: _Plan, source: Side, destination: Side) -> Iterator[Stream]:
+def _direct(plan: _Plan) -> Iterator[Stream]:
+    """All streams in one session at one of the sites."""
+    source, destination = plan.lanes[0].source, plan.lanes[0].destination
     producer, consumer = _producer(plan, source), _consumer(plan, destination)
 
     def command(peer: Side) -> str:
         return (producer if peer == source else consumer).line
 
     # Nobody tells the sites more on the way.
-    inputs = [_begin(plan) + _some(plan, share) for share in shared_out(plan.sizes, len(plan.ends))]
+    inputs = [_begin(plan) + _some(plan, share) for share in shared_out(plan.sizes, plan.streams)]
     with (
         introduced(source, destination, plan.request.credential, command=command) as introduction,
         streaming_between(introduction, producer, consumer, inputs=inputs) as stream,
@@ -207,7 +207,7 @@ def _begin(plan: _Plan) -> bytes:
     preamble = _preamble(plan) if plan.unpacks else b""
     if not plan.packs:
         return preamble
-    rate = (plan.request.limit_bytes_per_s or 0.0) / len(plan.ends)
+    rate = (plan.request.limit_bytes_per_s or 0.0) / plan.streams
     return _program() + b"%f %d\n" % (rate, len(preamble)) + preamble
 
 
@@ -249,34 +249,47 @@ def _rows(plan: _Plan, paths: Sequence[bytes], numbers: Sequence[int]) -> bytes:
 
 
 class _Hands:
-    """Gives each stream files as it gets done with those that it has."""
+    """Starts the streams as their lanes are open, and gives each files as it gets done with those that it has."""
 
-    def __init__(self, plan: _Plan, streams: Sequence[Stream]) -> None:
+    def __init__(self, plan: _Plan, stack: ExitStack) -> None:
         self._plan = plan
-        self._streams = streams
-        self._dealer = Dealer(plan.sizes, streams=len(streams), at=time.monotonic())
-        for stream in streams:
-            if stream.feed:
-                stream.feed.put(_begin(plan))
-        for number in range(len(streams)):
-            self._deal(number)
+        self._stack = stack
+        self._dealer = Dealer(plan.sizes, streams=plan.streams, at=time.monotonic())
+        self._waiting = list(plan.lanes)
+        self.streams: list[Stream] = []
+        self._feeds: list[Feed] = []
+
+    def join(self) -> bool:
+        """Streams whose lanes are open take part; whether others may come."""
+        if self._plan.request.direction is Direction.THIRD_PARTY:
+            self.streams.append(self._stack.enter_context(_direct(self._plan)))
+            return False
+        for lane in [lane for lane in self._waiting if lane.opened.is_set() and not self._dealer.done]:
+            self._waiting.remove(lane)
+            self._start(lane)
+        return bool(self._waiting) and not self._dealer.done
+
+    def _start(self, lane: Lane) -> None:
+        source, destination = lane.source, lane.destination
+        halves = (source, _producer(self._plan, source)), (destination, _consumer(self._plan, destination))
+        stream, feed = self._stack.enter_context(streaming(*halves))
+        self.streams.append(stream)
+        self._feeds.append(feed)
+        feed.put(_begin(self._plan))
+        self._deal(len(self.streams) - 1)
 
     def arrived(self, stream: int, files: Sequence[int]) -> None:
         """Some of the files that a stream had lie there."""
-        if files:
+        if files and self._feeds and not self._dealer.done:
             self._dealer.arrived(stream, files, at=time.monotonic())
             self._deal(stream)
 
     def _deal(self, stream: int) -> None:
-        feed = self._streams[stream].feed
-        if feed is None or self._dealer.done:
-            return
         if some := self._dealer.deal(stream):
-            feed.put(_some(self._plan, some))
+            self._feeds[stream].put(_some(self._plan, some))
         if self._dealer.done:
-            for other in self._streams:
-                if other.feed:
-                    other.feed.close()
+            for feed in self._feeds:
+                feed.close()
 
 
 @dataclass(kw_only=True)
@@ -303,10 +316,10 @@ class _Tally:
         """Something may lie there already."""
         self.growth.tell(self._lying)
 
-    def read(self, streams: Sequence[Stream]) -> None:
-        """All streams are told what to take, and ended well. Raises what ended the first that did not."""
-        hands = _Hands(self.plan, streams)
-        for stream, lines in lines_of(streams, ended=lambda stream: _check(self.plan, stream)):
+    def read(self, hands: _Hands) -> None:
+        """All streams ended well. Raises what ended the first that did not."""
+        ended = partial(_check, self.plan)
+        for stream, lines in lines_of(hands.streams, joining=hands.join, ended=ended):
             whole = [number for line in lines if (number := self._take(line)) is not None]
             hands.arrived(stream, whole)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import shlex
 import subprocess
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import compress
+from dataclasses import dataclass
 
 from adapters.movers._ssh.doors import Door
 from adapters.movers._ssh.errors import failure
-from adapters.movers._ssh.logins import is_persons, shared_words
+from adapters.movers._ssh.logins import shared_words
 from adapters.movers._ssh.programs import running
-from metadata.errors import MiddlewareError, StagingError
+from metadata.errors import StagingError
 from staging.ports import Direction, Endpoint, MoveRequest
 
 _LONGEST_S = 600.0
@@ -28,7 +26,7 @@ class Side:
     door: Door | None
     """None: this machine."""
     login: int = 0
-    """Which of several logins is used."""
+    """Which of several logins at the door is used."""
 
     @property
     def host(self) -> str:
@@ -59,29 +57,6 @@ class Side:
             if code:
                 raise failure(self.site, program.words(), code)
         return answer
-
-
-def with_logins(side: Side, count: int) -> list[Side]:
-    """The side by so many logins, all of which are open; fewer where the site lets in no more.
-
-    Programs that share a login share its TCP connection, which one lost packet slows down for all of them.
-    """
-    if side.door is None:
-        return [side] * count
-    if count == 1 or is_persons(side.door):
-        return [side]
-    more = [replace(side, login=number) for number in range(1, count)]
-    with ThreadPoolExecutor(len(more)) as pool:
-        return [side, *compress(more, pool.map(_lets_in, more))]
-
-
-def _lets_in(side: Side) -> bool:
-    """Sites refuse logins when many come at once: nobody waits for that."""
-    try:
-        side.words()
-    except MiddlewareError:
-        return False
-    return True
 
 
 def shell_words(script: str, *arguments: str) -> list[str]:

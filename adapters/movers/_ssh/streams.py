@@ -29,6 +29,7 @@ _KEEP = 'dir=$1; shift; n=0; for size; do head -c "$size" >"$dir/input-$n" || ex
 _LINES = "grep -a --line-buffered convoy-"
 _ALL_END = '[ "$code" = 0 ] || kill -s KILL 0'
 _BLOCK_BYTES = 1 << 16
+_JOINING_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,21 +89,26 @@ class Stream:
     """What the consumers say is read here, to its end."""
     endings: Callable[[], list[tuple[Ending, Ending]]]
     """How source and destination of each pair ended; waits for that. Pairs that told it themselves come first."""
-    feed: Feed | None = None
-    """What the producer reads; None where it was told all before."""
 
 
-def lines_of(streams: Sequence[Stream], *, ended: Callable[[Stream], None]) -> Iterator[tuple[int, Sequence[bytes]]]:
+def lines_of(
+    streams: Sequence[Stream], *, joining: Callable[[], bool], ended: Callable[[Stream], None]
+) -> Iterator[tuple[int, Sequence[bytes]]]:
     """What all consumers say, with the number of the stream: some lines as they come.
 
-    `ended` hears of each stream that says no more, and may raise.
+    joining: Appends to the streams those that came lately, and says whether there may be more of them.
+    ended: Hears of each stream that says no more, and may raise.
     """
-    rests = dict.fromkeys(range(len(streams)), b"")
+    rests: dict[int, bytes] = {}
     with selectors.DefaultSelector() as selector:
-        for number, stream in enumerate(streams):
-            selector.register(stream.consumer.stdout, selectors.EVENT_READ, number)
-        while rests:
-            for key, _ in selector.select():
+        seen, more = 0, True
+        while rests or not seen:
+            more = more and joining()
+            for number in range(seen, len(streams)):
+                selector.register(streams[number].consumer.stdout, selectors.EVENT_READ, number)
+                rests[number] = b""
+            seen = len(streams)
+            for key, _ in selector.select(_JOINING_S if more else None):
                 said = os.read(key.fd, _BLOCK_BYTES)
                 *lines, rests[key.data] = (rests[key.data] + said).split(b"\n")
                 yield key.data, lines
@@ -113,19 +119,19 @@ def lines_of(streams: Sequence[Stream], *, ended: Callable[[Stream], None]) -> I
 
 
 @contextmanager
-def streaming(source: tuple[Side, Half], destination: tuple[Side, Half]) -> Iterator[Stream]:
-    """Both halves run, joined by a pipe of this machine."""
+def streaming(source: tuple[Side, Half], destination: tuple[Side, Half]) -> Iterator[tuple[Stream, Feed]]:
+    """Both halves run, joined by a pipe of this machine; the feed is what the producer reads."""
     with running(source[0].argv(source[1].script, *source[1].arguments), stdin=subprocess.PIPE) as producer:
         argv = destination[0].argv(destination[1].script, *destination[1].arguments)
         with running(argv, stdin=producer.stdout) as consumer:
             producer.stdout.close()  # else the producer would not notice when nobody reads any more
+
+            def endings() -> list[tuple[Ending, Ending]]:
+                return [(_ending(source[0].site, producer), _ending(destination[0].site, consumer))]
+
             feed = Feed(producer)
             try:
-                yield Stream(
-                    consumer=consumer,
-                    endings=lambda: [(_ending(source[0].site, producer), _ending(destination[0].site, consumer))],
-                    feed=feed,
-                )
+                yield Stream(consumer=consumer, endings=endings), feed
             finally:
                 feed.close()
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from adapters.movers._ssh.introductions import introduced
+from adapters.movers._ssh.lanes import lanes
 from adapters.movers._ssh.logins import shared_words
-from adapters.movers._ssh.sides import Side, with_logins
+from adapters.movers._ssh.sides import Side
 from adapters.runners.ssh import Question, SshRunner
 from metadata.errors import NoSpaceError, NotFoundError, StagingError, TransferInterruptedError
 from orchestrator.registry import load
@@ -300,7 +301,7 @@ def test_a_site_that_lets_in_no_more_gets_fewer_streams(pair: Pair) -> None:
 def test_all_streams_go_by_a_login_that_somebody_opened(pair: Pair) -> None:
     """There is no other; one stream takes all."""
     with opened_login(pair.destination) as door:
-        assert len(with_logins(Side(site="mvb", door=door), 4)) == 1
+        assert len(lanes(Side(site="here", door=None), Side(site="mvb", door=door), 4)) == 1
         names = many(pair, 10, 1000)
         destination = pair.endpoint(pair.destination, **door)
         request = pair.request(*names, direction=Direction.RELAY, destination=destination, streams=4)
