@@ -228,8 +228,7 @@ def widen(pipe: int) -> None:
 def pack(source: "BinaryIO", out: int) -> None:
     r"""source: "RATE BYTES\n" and as many bytes, which go before the stream, then lists of files until it ends.
 
-    Each is one of number, name in the stream, path and offset, then "BYTES\n" and as many bytes: a list for the other
-    half, which need not be. What is listed is in the stream before the next list is read.
+    Behind each comes "BYTES\n" and such a list for the other half; GNU tar needs none. An empty one has it report.
     """
     rate, size = source.readline().split()
     widen(out)
@@ -244,7 +243,7 @@ def pack(source: "BinaryIO", out: int) -> None:
         for _, name, path, offset in rows:
             packer.add(name, path, offset)
         if others:
-            packer.put(header(b"rows", 0, ROWS))
+            packer.put(header(b"rows", 2, ROWS) + padded(b"0\n"))
         packer.flush()
     packer.put(b"\0" * 2 * BLOCK)
     packer.flush()
@@ -270,9 +269,8 @@ class Reporter:
 
     def flush(self) -> None:
         """All has been said."""
-        if not self.lines:
-            return
-        write_all(self.out, b"\n".join(self.lines) + b"\n")
+        if self.lines:
+            write_all(self.out, b"\n".join(self.lines) + b"\n")
         self.lines = []
         self.told = time.monotonic()
 
@@ -326,8 +324,7 @@ class Unpacker:
 
     def expect(self, line: bytes, source: "BinaryIO") -> None:
         """The files of a list may come."""
-        for number, name, path, offset in rows_of(line, source):
-            self.targets[name] = number, path, offset
+        self.targets.update((name, (number, path, offset)) for number, name, path, offset in rows_of(line, source))
 
     def take(self, size: int) -> bytes:
         """Exactly that many bytes."""
@@ -351,8 +348,7 @@ class Unpacker:
                 continue
             if kind == ROWS:
                 content = io.BytesIO(self.take(size + -size % BLOCK))
-                if size:
-                    self.expect(content.readline(), content)
+                self.expect(content.readline(), content)
                 self.reporter.flush()  # there may be no more before that was heard
                 continue
             extents = [(0, size)]

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
-import secrets
 import shlex
-import signal
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters.movers._ssh.introductions import introduced
-from adapters.movers._ssh.lanes import lanes
 from adapters.movers._ssh.logins import shared_words
 from adapters.movers._ssh.sides import Side
 from adapters.runners.ssh import Question, SshRunner
-from metadata.errors import NoSpaceError, NotFoundError, StagingError, TransferInterruptedError
+from metadata.errors import NoSpaceError, StagingError, TransferInterruptedError
 from orchestrator.registry import load
-from staging.ports import Credential, Direction, Endpoint, MoveFile, MoveRequest, MoveResult
-from tests.testbed.fixtures import Testbed, TestbedSite, wait_until
+from staging.ports import Credential, Direction, Endpoint, MoveFile, MoveRequest
+from tests.integration.movers.pairs import Pair, below, busy, move, opened_login, sha256, traces
+from tests.testbed.fixtures import TestbedSite, wait_until
 
 BETWEEN = ["tar", "rsync", "scp"]
 """Those that need no byte to come by this machine."""
@@ -43,105 +38,6 @@ ODD_NAMES = [
     "{a,b}",
     "~",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two sites with a folder of one's own at each."""
-
-    source: TestbedSite
-    destination: TestbedSite
-    folder: str
-
-    def endpoint(self, site: TestbedSite, **more: str) -> Endpoint:
-        """How movers reach it."""
-        return Endpoint(site=site.name, doors={"ssh": {**site.ssh_options, **more}})
-
-    def at_source(self, name: str = "") -> Path:
-        """A file there, past every program under test."""
-        return below(self.source, self.folder, name)
-
-    def at_destination(self, name: str = "") -> Path:
-        """A file there."""
-        return below(self.destination, self.folder, name)
-
-    def request(self, *names: str, direction: Direction = Direction.THIRD_PARTY, **more: object) -> MoveRequest:
-        """Files of the source; at the destination each is called NAME.part."""
-        files = tuple(
-            MoveFile(
-                source_path=f"{self.folder}/{name}",
-                partial_path=f"{self.folder}/new/{name}.part",
-                size_bytes=self.at_source(name).stat().st_size,
-            )
-            for name in names
-        )
-        wanted = MoveRequest(
-            source=self.endpoint(self.source),
-            destination=self.endpoint(self.destination),
-            files=files,
-            direction=direction,
-            credential=Credential.SHORT_LIVED_KEY if direction is Direction.THIRD_PARTY else Credential.NONE,
-        )
-        return replace(wanted, **more)  # type: ignore[arg-type]
-
-    def write(self, name: str, content: bytes) -> None:
-        """The file is at the source, alice's."""
-        self.at_source(name).write_bytes(content)
-        os.chown(self.at_source(name), 2001, 2001)
-
-
-def below(site: TestbedSite, folder: str, name: str) -> Path:
-    """A path of the site as root sees it."""
-    return site.root / folder.lstrip("/") / name
-
-
-@pytest.fixture
-def pair(testbed: Testbed) -> Iterator[Pair]:
-    """Two sites that this file alone breaks."""
-    made = Pair(
-        source=testbed.site("mva", DBD=0, NODES=1),
-        destination=testbed.site("mvb", DBD=0, NODES=1),
-        folder=f"/home/alice/movers-{secrets.token_hex(4)}",
-    )
-    for site in (made.source, made.destination):
-        site.execute("install", "-d", "-o", "alice", made.folder)
-    yield made
-    for site in (made.source, made.destination):
-        site.execute("rm", "-rf", made.folder)
-
-
-@pytest.fixture
-def agent(testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An SSH agent that holds alice's key."""
-    socket = tmp_path / "agent"
-    program = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
-    wait_until(socket.exists, what="the agent's socket")
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-    subprocess.run(["ssh-add", "-q", testbed.folder / "keys/alice"], check=True, stderr=subprocess.DEVNULL)
-    yield
-    program.kill()
-    program.wait()
-
-
-def move(name: str, request: MoveRequest) -> MoveResult:
-    """What the mover did."""
-    return load("movers", name)().move(request, progress=lambda _: None)
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def traces(pair: Pair) -> list[str]:
-    """What transfers may not leave at a site."""
-    found = []
-    for site in (pair.source, pair.destination):
-        found += [str(path) for path in (site.root / "tmp").glob("convoy-*")]
-        keys = (site.root / "home/alice/.ssh/authorized_keys").read_text()
-        found += [line for line in keys.splitlines() if "convoy" in line]
-        assert "alice@testbed" in keys
-    return found
 
 
 @pytest.mark.parametrize("mover", BETWEEN)
@@ -196,116 +92,6 @@ def test_a_transfer_that_is_broken_off_leaves_no_key_and_no_process(pair: Pair, 
     assert pair.at_source("file").read_bytes().startswith(arrived)
     move(mover, pair.request("file"))
     assert sha256(pair.at_destination("new/file.part")) == sha256(pair.at_source("file"))
-
-
-def busy(pair: Pair) -> list[str]:
-    """Programs of alice's transfers that still run; the sftp-server of a kept login is none."""
-    script = "pgrep -u alice -fa 'convoy|[.]part|rsync|pack|scp' || true"
-    return [line for site in (pair.source, pair.destination) for line in site.execute("sh", "-c", script).splitlines()]
-
-
-DIRECTIONS = [Direction.THIRD_PARTY, Direction.RELAY]
-# What expires by itself, but not before the next test.
-_FORGET = "rm -rf /tmp/convoy-introduction.*; sed -i /convoy-introduction/d /home/alice/.ssh/authorized_keys"
-
-
-def many(pair: Pair, count: int, size_bytes: int) -> list[str]:
-    """Files of the source."""
-    names = [f"file-{number}" for number in range(count)]
-    for name in names:
-        pair.write(name, os.urandom(size_bytes))
-    return names
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_each_of_several_streams_has_a_connection_of_its_own(pair: Pair, direction: Direction) -> None:
-    """Else the loss of one packet would slow down all of them."""
-    names = many(pair, 40, 50_000)
-    seen: list[int] = []
-    pair.destination.fault("drop-sessions")
-    wait_until(lambda: not connections(pair.destination), what="the end of earlier logins")
-
-    def look(_done: int) -> None:
-        if len(seen) < 20:
-            seen.append(connections(pair.destination))
-
-    request = pair.request(*names, direction=direction, streams=4, limit_bytes_per_s=2e6)
-    result = load("movers", "tar")().move(request, progress=look)
-    assert max(seen) >= 4
-    assert len(result.digests) == 40
-    for name in names:
-        assert sha256(pair.at_destination(f"new/{name}.part")) == sha256(pair.at_source(name))
-    assert traces(pair) == []
-
-
-def connections(site: TestbedSite) -> int:
-    """How many have come in to sshd."""
-    return len(site.execute("ss", "-Htn", "state", "established", "sport", "=", ":22").splitlines())
-
-
-@pytest.mark.usefixtures("agent")
-def test_several_streams_go_by_the_users_agent_too(pair: Pair) -> None:
-    """It is asked for each."""
-    names = many(pair, 10, 1000)
-    assert move("tar", pair.request(*names, credential=Credential.AGENT, streams=4)).bytes_moved == 10_000
-    assert traces(pair) == []
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_what_ends_one_stream_ends_all_and_is_told(pair: Pair, direction: Direction) -> None:
-    """The others would go on for nobody."""
-    names = many(pair, 40, 100_000)
-    request = pair.request(*names, direction=direction, streams=4, limit_bytes_per_s=4e6)
-    pair.at_source("file-20").unlink()
-    with pytest.raises(NotFoundError, match="file-20"):
-        move("tar", request)
-    wait_until(lambda: not busy(pair), within_s=20, what="the end of everything at the sites")
-    wait_until(lambda: traces(pair) == [], within_s=20, what="the removal of the key")
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_when_this_program_is_killed_nothing_goes_on_at_the_sites(pair: Pair, direction: Direction) -> None:
-    """Nobody would be there to stop it."""
-    names = many(pair, 40, 100_000)
-    request = pair.request(*names, direction=direction, streams=4, limit_bytes_per_s=2e5)
-    child = os.fork()
-    if not child:  # pragma: no cover - it is killed
-        with contextlib.suppress(BaseException):
-            move("tar", request)
-        os._exit(0)
-    try:
-        wait_until(lambda: len(busy(pair)) >= 8, within_s=20, what="all streams")
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    try:
-        wait_until(lambda: not busy(pair), within_s=20, what="the end of everything at the sites")
-    finally:
-        for site in (pair.source, pair.destination):
-            site.execute("sh", "-c", _FORGET)
-
-
-def test_a_site_that_lets_in_no_more_gets_fewer_streams(pair: Pair) -> None:
-    """Its limits are no failure of ours."""
-    names = many(pair, 40, 1000)
-    for site in (pair.source, pair.destination):
-        shared_words(site.name, site.ssh_options)
-    pair.destination.execute("pkill", "-f", "^sshd: /usr/sbin/sshd .listener")
-    try:
-        result = move("tar", pair.request(*names, direction=Direction.RELAY, streams=4))
-    finally:
-        pair.destination.fault("svc", "sshd", "sshd-otp")
-    assert result.bytes_moved == 40_000
-
-
-def test_all_streams_go_by_a_login_that_somebody_opened(pair: Pair) -> None:
-    """There is no other; one stream takes all."""
-    with opened_login(pair.destination) as door:
-        assert len(lanes(Side(site="here", door=None), Side(site="mvb", door=door), 4)) == 1
-        names = many(pair, 10, 1000)
-        destination = pair.endpoint(pair.destination, **door)
-        request = pair.request(*names, direction=Direction.RELAY, destination=destination, streams=4)
-        assert move("tar", request).bytes_moved == 10_000
 
 
 def test_the_key_is_good_for_nothing_but_its_transfer(pair: Pair) -> None:
@@ -459,19 +245,6 @@ def test_a_login_that_died_is_replaced(pair: Pair, mover: str, tmp_path: Path) -
 def socket_of(words: list[str]) -> Path:
     """Where a shared login listens."""
     return Path(next(word for word in words if word.startswith("ControlPath=")).partition("=")[2].strip('"'))
-
-
-@contextmanager
-def opened_login(site: TestbedSite) -> Iterator[dict[str, str]]:
-    """A door by which nobody gets in but through a login that a person opened."""
-    socket = Path(f"/tmp/convoy-test-{secrets.token_hex(4)}")
-    options = site.ssh_options
-    login = ["ssh", "-F", options["config_file"], "-MNf", "-o", "ControlPersist=30", "-S", socket, options["host"]]
-    subprocess.run(login, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield {**options, "user": "nobody", "identity_file": "/dev/null", "control_path": str(socket)}
-    finally:
-        subprocess.run(["ssh", "-S", socket, "-O", "exit", "x"], check=False, stderr=subprocess.DEVNULL)
 
 
 def test_a_login_that_somebody_opened_is_used(pair: Pair) -> None:
