@@ -14,7 +14,7 @@ from itertools import pairwise
 from statistics import median
 
 from metadata.errors import InvalidInputError, StagingError
-from staging.routes import Routes, Way, ways
+from staging.routes import Routes, Way, has_files_for, ways
 
 _SERIES_FACTOR = 8
 _SMALLEST_BYTES = 1 << 20
@@ -95,7 +95,7 @@ def size_series(largest_bytes: int) -> list[int]:
 def cases(
     routes: Routes, sites: Sequence[str], *, loads: Sequence[tuple[int, int]], movers: Sequence[str] = ()
 ) -> list[Case]:
-    """Every load on every way between every ordered pair of sites.
+    """Every load on every way that has a use for so many files, between every ordered pair of sites.
 
     Args:
         routes: Between the sites.
@@ -118,6 +118,7 @@ def cases(
         for way in _ways(routes, source, destination)
         if not movers or way.mover in movers
         for files, file_bytes in loads
+        if has_files_for(way, routes.movers[way.mover], files)
     ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import median
+from statistics import mean, median
 
 from metadata.records import Measurement
 
@@ -21,6 +22,8 @@ _CERTAIN_AFTER = 4
 _MOST_CAUTION = 1.5
 _BROKEN_AFTER = 2
 _SINGULAR = 1e-15
+_ROUNDS, _NEAR, _MOST_FACTOR = 3, 1.05, 10.0
+_TINY = 1e-6
 
 Pair = tuple[str, str]
 """Source site, destination site."""
@@ -62,17 +65,19 @@ class WayModel:
     """The newest first."""
     prior: Cost
     """What is believed as long as they say nothing else."""
+    slowness: float = 1.0
+    """How many times their best such transfers take over this link, in the mean."""
 
     @cached_property
     def cost(self) -> Cost:
         """The cost that explains the measurements best.
 
         Measurements of about the same size speak with one voice, the weighted median of them, so that one that met a
-        hiccup is not heard; the cost is then fitted to these by least squares of the relative error. The prior has a
-        small voice of its own, which decides what the measurements leave open.
+        hiccup is not heard; the cost is then fitted to these. The prior has a small voice of its own, which decides
+        what the measurements leave open.
         """
         voices = list(self._voices())
-        return _fitted([*voices, *_believed(self.prior, voices)]) if voices else self.prior
+        return _fitted(voices, _believed(self.prior, voices)) if voices else self.prior
 
     def predict(self, size_bytes: int, files: int) -> Prediction:
         """How long a transfer of this size takes, by what others took."""
@@ -94,7 +99,8 @@ class WayModel:
     @cached_property
     def _caution(self) -> float:
         """One hiccup among many transfers counts for nothing, and among few for no more than it may."""
-        return min(_MOST_CAUTION, max(1.0, _quantile(self._ratios, 0.9))) if self.samples else 1.0
+        own = min(_MOST_CAUTION, max(1.0, _quantile(self._ratios, 0.9))) if self.samples else 1.0
+        return max(own, self.slowness)
 
     @cached_property
     def _ratios(self) -> list[float]:
@@ -111,7 +117,7 @@ class WayModel:
     def _voices(self) -> Iterator[_Voice]:
         alike: dict[tuple[int, int], list[tuple[int, Measurement]]] = defaultdict(list)
         for age, sample in enumerate(self.samples):
-            alike[sample.size_bytes.bit_length(), sample.files.bit_length()].append((age, sample))
+            alike[_shape(sample)].append((age, sample))
         for some in alike.values():
             middle = _middle([sample for _, sample in some], self.prior)
             yield _Voice(
@@ -153,7 +159,34 @@ def _believed(prior: Cost, voices: Sequence[_Voice]) -> list[_Voice]:
     ]
 
 
-def _fitted(voices: Sequence[_Voice]) -> Cost:
+def _fitted(voices: Sequence[_Voice], believed: Sequence[_Voice]) -> Cost:
+    """The cost that is nearest to all voices, by factors: half and twice what was measured are equally wrong.
+
+    The relative error alone would rather believe a lucky transfer than a slow one: it is never more than one for what
+    is expected too low.
+    """
+    cost = _fitted_once([*voices, *believed])
+    for _ in range(_ROUNDS):
+        ratios = [_ratio(voice, cost) for voice in voices]
+        if max(*ratios, 1 / min(ratios)) < _NEAR:
+            break
+        weights = [voice.weight * _weight_by_factor(ratio) for voice, ratio in zip(voices, ratios, strict=True)]
+        weighed = [replace(voice, weight=weight) for voice, weight in zip(voices, weights, strict=True)]
+        cost = _fitted_once([*weighed, *believed])
+    return cost
+
+
+def _ratio(voice: _Voice, cost: Cost) -> float:
+    """What is expected beside what was measured."""
+    return max(cost.seconds(voice.size_bytes, voice.files) / voice.seconds, 1 / _MOST_FACTOR)
+
+
+def _weight_by_factor(ratio: float) -> float:
+    """With this weight the square of the relative error grows as the square of the ratio's logarithm does."""
+    return math.log(ratio) / (ratio - 1) / ratio if abs(ratio - 1) > _TINY else 1.0
+
+
+def _fitted_once(voices: Sequence[_Voice]) -> Cost:
     """The cost of least squared relative error, no part of it below zero."""
     rows = [
         (voice.weight, (1 / voice.seconds, voice.files / voice.seconds, voice.size_bytes / voice.seconds))
@@ -206,6 +239,7 @@ class LinkHistory:
     _samples: dict[Pair, dict[WayKey, tuple[Measurement, ...]]] = field(default_factory=lambda: defaultdict(dict))
     _models: dict[tuple[Pair, WayKey, Cost], WayModel] = field(default_factory=dict)
     _rates: dict[Pair, float | None] = field(default_factory=dict)
+    _slowness: dict[tuple[Pair, bool], float] = field(default_factory=dict)
     _failures: dict[tuple[Pair, WayKey], int] = field(default_factory=dict)
 
     @classmethod
@@ -222,7 +256,7 @@ class LinkHistory:
         key = (measurement.mover, measurement.direction, measurement.streams)
         ways[key] = (measurement, *ways.get(key, ())[: NEWEST - 1])
         self._failures.pop(((measurement.source_site, measurement.destination_site), key), None)
-        self._models, self._rates = {}, {}
+        self._models, self._rates, self._slowness = {}, {}, {}
 
     def note_failure(self, pair: Pair, way: WayKey) -> None:
         """A way could not, or broke off."""
@@ -237,8 +271,20 @@ class LinkHistory:
         key = (pair, way, prior)
         if key not in self._models:
             samples = self._samples.get(pair, {}).get(way, ())
-            self._models[key] = WayModel(samples, prior)
+            self._models[key] = WayModel(samples, prior, self.slowness(pair, parallel=way[2] > 1))
         return self._models[key]
+
+    def slowness(self, pair: Pair, *, parallel: bool) -> float:
+        """How many times the best of their like transfers take over a link, in the mean, by one stream or by several.
+
+        Where packets get lost every single stream may be the one that is slow, whatever mover it belongs to; each of
+        them was tried too seldom to tell that.
+        """
+        if (pair, parallel) not in self._slowness:
+            ways = [samples for way, samples in self._samples.get(pair, {}).items() if (way[2] > 1) == parallel]
+            ratios = [ratio for samples in ways for ratio in _ratios_to_best(samples)]
+            self._slowness[pair, parallel] = mean(ratios) if ratios else 1.0
+        return self._slowness[pair, parallel]
 
     def all(self) -> list[Measurement]:
         """Every measurement that is remembered."""
@@ -256,5 +302,24 @@ class LinkHistory:
         return self._rates[pair]
 
 
+def _ratios_to_best(newest_first: Iterable[Measurement]) -> Iterator[float]:
+    """What each of the newest transfers took beside the quickest of those like it."""
+    alike: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for row in newest_first:
+        rows = alike[_shape(row)]
+        if row.size_bytes >= _LARGE_BYTES and len(rows) < _LIKE:
+            rows.append(row.seconds)
+    for rows in alike.values():
+        if len(rows) > 1:
+            yield from (seconds / min(rows) for seconds in rows)
+
+
+def _shape(row: Measurement) -> tuple[int, int]:
+    """The same for transfers of about the same size."""
+    return row.size_bytes.bit_length(), row.files.bit_length()
+
+
+_LIKE = 5
+"""As many like transfers tell whether a link is steady."""
 _LARGE_BYTES = 1 << 20
 """Smaller files tell how long it takes to begin, not how fast the link is."""

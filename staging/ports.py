@@ -139,6 +139,8 @@ class Capabilities:
     batches: bool = False
     """Many files cost little more than one of their size together."""
     parallel_streams: bool = False
+    streams_share_files: bool = False
+    """Each file goes by one of the parallel streams, so that there are no more of them than files."""
     encrypted: bool = False
     verifies: bool = False
     """It hashes what it wrote, so that no second reading is needed."""

@@ -109,7 +109,8 @@ class Routes:
             files: In how many files.
             explore: Whether a way of which too little is known may go first, to learn of it.
         """
-        routes = [self._route((source, destination), way, size_bytes, files) for way in self._ways(source, destination)]
+        fitting = [way for way in self._ways(source, destination) if has_files_for(way, self.movers[way.mover], files)]
+        routes = [self._route((source, destination), way, size_bytes, files) for way in fitting]
         # Sorting is stable: among equals the likeliest to be good stays in front.
         ranked = sorted(routes, key=lambda route: (route.broken, route.merit_s))
         fixed = self.rules_of(source, destination).mover is not None
@@ -186,6 +187,11 @@ class Routes:
 def capabilities_of(movers: Mapping[str, Mover]) -> dict[str, Capabilities]:
     """What each mover can do, by its name."""
     return {name: mover.capabilities for name, mover in movers.items()}
+
+
+def has_files_for(way: Way, can: Capabilities, files: int) -> bool:
+    """Whether all streams of a way have something to do, so that what it takes tells of so many streams."""
+    return way.streams <= max(1, files) or not can.streams_share_files
 
 
 def ways(

@@ -1,5 +1,6 @@
-"""Streams many files as one tar archive, hashed while they are written: one pass, whatever their number.
+"""Streams many files as tar archives, hashed while they are written: one pass, whatever their number.
 
+The files are shared out to as many streams as are wanted, each with a TCP connection of its own.
 A small Python program is sent to the sites (`_ssh.agent`); where a site has no Python, GNU tar stands in for it.
 """
 
@@ -8,18 +9,22 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 
 from adapters.movers._ssh import agent
+from adapters.movers._ssh.dealing import Dealer, shared_out
 from adapters.movers._ssh.errors import failure, full, gone, is_full, last_line
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import introduced
+from adapters.movers._ssh.lanes import Lane, lanes
 from adapters.movers._ssh.partials import prepare
 from adapters.movers._ssh.sides import Side, sides_of
-from adapters.movers._ssh.streams import Ending, Half, Stream, streaming, streaming_between
+from adapters.movers._ssh.streams import Ending, Feed, Half, Stream, lines_of, streaming, streaming_between
 from metadata.errors import MiddlewareError, StagingError, TransferInterruptedError
 from staging.ports import (
     Capabilities,
@@ -62,16 +67,38 @@ class _Plan:
     """Python is at the source."""
     unpacks: bool
     """Python is at the destination."""
+    lanes: Sequence[Lane]
+    """One for each stream; they may be opened still."""
     mark: str = field(default_factory=lambda: f"convoy-{secrets.token_hex(8)}")
 
-    @property
+    @cached_property
     def names(self) -> list[bytes]:
         """Of the members in the stream: numbers, where both ends know what they stand for."""
         if not self.packs:
-            return [os.fsencode(file.source_path) for file in self.files]
+            return self.sources
         if not self.unpacks:
-            return [os.fsencode(file.partial_path) for file in self.files]
+            return self.targets
         return [b"%d" % number for number in range(len(self.files))]
+
+    @cached_property
+    def sources(self) -> list[bytes]:
+        """Where the files are."""
+        return [os.fsencode(file.source_path) for file in self.files]
+
+    @cached_property
+    def targets(self) -> list[bytes]:
+        """Where they shall be."""
+        return [os.fsencode(file.partial_path) for file in self.files]
+
+    @property
+    def streams(self) -> int:
+        """How many there shall be."""
+        return len(self.lanes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """What of each file is to be moved."""
+        return [file.size_bytes - offset for file, offset in zip(self.files, self.offsets, strict=True)]
 
 
 class TarMover:
@@ -84,6 +111,8 @@ class TarMover:
         resumes=True,
         batches=True,
         encrypted=True,
+        parallel_streams=True,
+        streams_share_files=True,
         verifies=True,
         limits_rate=True,
         keeps_holes=True,
@@ -102,9 +131,8 @@ class TarMover:
         tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
         tally.begin()
         if plan.files:
-            with _stream(plan, source, destination) as stream:
-                tally.read(stream)
-                _check(plan, *stream.endings())
+            with ExitStack() as stack:
+                tally.read(_Hands(plan, stack))
         tally.finish()
         return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts)
 
@@ -120,9 +148,20 @@ class TarMover:
             raise StagingError(f"the tar stream needs python3 at one end, and neither {sites} has it", site=source.site)
         # An empty file that is there counts as whole, one that is not there does not.
         files = [file for file in request.files if present.get(file.partial_path) != file.size_bytes]
-        resumes = packs and unpacks
-        offsets = [present.get(file.partial_path, 0) if resumes else 0 for file in files]
-        return _Plan(request=request, files=files, offsets=offsets, packs=packs, unpacks=unpacks)
+        both = packs and unpacks
+        # GNU tar says of a file nothing by which it could be told from those of other streams.
+        streams = max(1, min(request.streams, len(files))) if both else 1
+        if streams > 1:
+            files.sort(key=lambda file: present.get(file.partial_path, 0) - file.size_bytes)
+        offsets = [present.get(file.partial_path, 0) if both else 0 for file in files]
+        return _Plan(
+            request=request,
+            files=files,
+            offsets=offsets,
+            lanes=_lanes(request, source, destination, streams) if files else (),
+            packs=packs,
+            unpacks=unpacks,
+        )
 
     def _has_python(self, side: Side) -> bool:
         if side.door is None:
@@ -132,34 +171,52 @@ class TarMover:
         return self._pythons[side.site]
 
 
+def _lanes(request: MoveRequest, source: Side, destination: Side, streams: int) -> Sequence[Lane]:
+    if request.direction is Direction.THIRD_PARTY:
+        return [Lane(source=source, destination=destination)] * streams
+    return lanes(source, destination, streams)
+
+
 @contextmanager
-def _stream(plan: _Plan, source: Side, destination: Side) -> Iterator[Stream]:
-    producer, stdin = _producer(plan, source)
-    consumer = _consumer(plan, destination)
-    if plan.request.direction is not Direction.THIRD_PARTY:
-        with streaming((source, producer), (destination, consumer), stdin=stdin) as stream:
-            yield stream
-        return
+def _direct(plan: _Plan) -> Iterator[Stream]:
+    """All streams in one session at one of the sites."""
+    source, destination = plan.lanes[0].source, plan.lanes[0].destination
+    producer, consumer = _producer(plan, source), _consumer(plan, destination)
 
     def command(peer: Side) -> str:
         return (producer if peer == source else consumer).line
 
+    # Nobody tells the sites more on the way.
+    inputs = [_begin(plan) + _some(plan, share) for share in shared_out(plan.sizes, plan.streams)]
     with (
         introduced(source, destination, plan.request.credential, command=command) as introduction,
-        streaming_between(introduction, producer, consumer, stdin=stdin) as stream,
+        streaming_between(introduction, producer, consumer, inputs=inputs) as stream,
     ):
         yield stream
 
 
-def _producer(plan: _Plan, source: Side) -> tuple[Half, bytes]:
-    """The source's half, and what it reads."""
+def _producer(plan: _Plan, source: Side) -> Half:
+    """The source's half."""
+    if plan.packs:
+        return _python(source, _PACK, "pack")
+    return Half(script=_GNU_PACK, arguments=(str(len(_preamble(plan))),))
+
+
+def _begin(plan: _Plan) -> bytes:
+    """What the source's half reads first."""
     preamble = _preamble(plan) if plan.unpacks else b""
     if not plan.packs:
-        names = b"".join(name + b"\0" for name in plan.names)
-        return Half(script=_GNU_PACK, arguments=(str(len(preamble)),)), preamble + names
-    paths = (os.fsencode(file.source_path) for file in plan.files)
-    stdin = _program() + _rows(zip(plan.names, paths, plan.offsets, strict=True), rate=plan.request.limit_bytes_per_s)
-    return _python(source, _PACK, "pack"), stdin + preamble
+        return preamble
+    rate = (plan.request.limit_bytes_per_s or 0.0) / plan.streams
+    return _program() + b"%f %d\n" % (rate, len(preamble)) + preamble
+
+
+def _some(plan: _Plan, numbers: Sequence[int]) -> bytes:
+    """What the source's half reads then: files that go into the stream next."""
+    if not plan.packs:
+        return b"".join(name + b"\0" for name in plan.names)
+    there = _rows(plan, plan.targets, numbers) if plan.unpacks else b""
+    return _rows(plan, plan.sources, numbers) + b"%d\n" % len(there) + there
 
 
 def _consumer(plan: _Plan, destination: Side) -> Half:
@@ -175,21 +232,64 @@ def _python(side: Side, program: str, *arguments: str) -> Half:
 
 
 def _preamble(plan: _Plan) -> bytes:
-    """What the unpacker reads before the stream."""
-    paths = (os.fsencode(file.partial_path) for file in plan.files)
-    rate = None if plan.packs else plan.request.limit_bytes_per_s
-    return (
-        f"\n{plan.mark}\n".encode() + _program() + _rows(zip(plan.names, paths, plan.offsets, strict=True), rate=rate)
-    )
+    """What the unpacker reads before the stream. Only where GNU tar packs it has to be told all at once."""
+    rate = 0.0 if plan.packs else plan.request.limit_bytes_per_s or 0.0
+    rows = _rows(plan, plan.targets, () if plan.packs else range(len(plan.files)))
+    return f"\n{plan.mark}\n".encode() + _program() + b"%f\n" % rate + rows
 
 
 def _program() -> bytes:
     return b"%d\n" % len(_AGENT) + _AGENT
 
 
-def _rows(rows: Iterable[tuple[bytes, bytes, int]], *, rate: float | None) -> bytes:
-    listed = b"".join(b"%s\0%s\0%d\0" % row for row in rows)
-    return b"%d %f\n" % (len(listed), rate or 0.0) + listed
+def _rows(plan: _Plan, paths: Sequence[bytes], numbers: Sequence[int]) -> bytes:
+    """Some of the files, as the program reads them."""
+    listed = b"".join(b"%d\0%s\0%s\0%d\0" % (n, plan.names[n], paths[n], plan.offsets[n]) for n in numbers)
+    return b"%d\n" % len(listed) + listed
+
+
+class _Hands:
+    """Starts the streams as their lanes are open, and gives each files as it gets done with those that it has."""
+
+    def __init__(self, plan: _Plan, stack: ExitStack) -> None:
+        self._plan = plan
+        self._stack = stack
+        self._dealer = Dealer(plan.sizes, streams=plan.streams, at=time.monotonic())
+        self._waiting = list(plan.lanes)
+        self.streams: list[Stream] = []
+        self._feeds: list[Feed] = []
+
+    def join(self) -> bool:
+        """Streams whose lanes are open take part; whether others may come."""
+        if self._plan.request.direction is Direction.THIRD_PARTY:
+            self.streams.append(self._stack.enter_context(_direct(self._plan)))
+            return False
+        for lane in [lane for lane in self._waiting if lane.opened.is_set() and not self._dealer.done]:
+            self._waiting.remove(lane)
+            self._start(lane)
+        return bool(self._waiting) and not self._dealer.done
+
+    def _start(self, lane: Lane) -> None:
+        source, destination = lane.source, lane.destination
+        halves = (source, _producer(self._plan, source)), (destination, _consumer(self._plan, destination))
+        stream, feed = self._stack.enter_context(streaming(*halves))
+        self.streams.append(stream)
+        self._feeds.append(feed)
+        feed.put(_begin(self._plan))
+        self._deal(len(self.streams) - 1)
+
+    def arrived(self, stream: int, files: Sequence[int]) -> None:
+        """Some of the files that a stream had lie there."""
+        if files and self._feeds and not self._dealer.done:
+            self._dealer.arrived(stream, files, at=time.monotonic())
+            self._deal(stream)
+
+    def _deal(self, stream: int) -> None:
+        if some := self._dealer.deal(stream):
+            self._feeds[stream].put(_some(self._plan, some))
+        if self._dealer.done:
+            for feed in self._feeds:
+                feed.close()
 
 
 @dataclass(kw_only=True)
@@ -204,6 +304,8 @@ class _Tally:
     holes: int = 0
     """What did not travel, being nothing."""
     _lying: int = 0
+    _begun: dict[int, int] = field(default_factory=dict)
+    """Bytes that lie there of files that are not whole, by number."""
     _extracted: int = 0
 
     def __post_init__(self) -> None:
@@ -214,20 +316,24 @@ class _Tally:
         """Something may lie there already."""
         self.growth.tell(self._lying)
 
-    def read(self, stream: Stream) -> None:
-        """All that the unpacker says."""
-        for line in stream.consumer.lines():
-            if self.plan.unpacks:
-                self._take(line)
-            elif line.startswith(b"/"):
-                self._take_name()
+    def read(self, hands: _Hands) -> None:
+        """All streams ended well. Raises what ended the first that did not."""
+        ended = partial(_check, self.plan)
+        for stream, lines in lines_of(hands.streams, joining=hands.join, ended=ended):
+            whole = [number for line in lines if (number := self._take(line)) is not None]
+            hands.arrived(stream, whole)
 
-    def _take(self, line: bytes) -> None:
-        """A line of the unpacker; a login shell may have said others."""
+    def _take(self, line: bytes) -> int | None:
+        """The number of a file that lies there whole by what was said; a login shell may say something, too."""
+        if not self.plan.unpacks:
+            if line.startswith(b"/"):
+                self._take_name()
+            return None
         if not line.startswith(self.plan.mark.encode()):
-            return
+            return None
         _, kind, number, size, *more = line.decode().split()
         self._count(kind, int(number), int(size), *more)
+        return int(number) if kind == "whole" else None
 
     def _count(self, kind: str, number: int, size: int, holes: str = "0", sha256: str = "", *facts: str) -> None:
         arrived = size - self.plan.offsets[number]
@@ -236,11 +342,13 @@ class _Tally:
             self.digests[path] = FileDigest(size_bytes=size, sha256=sha256)
             found, modified_ns, inode = map(int, facts)
             self.facts[path] = FileStat(size_bytes=found, modified_ns=modified_ns, inode=inode)
+            self._begun.pop(number, None)
             self._add(arrived)
             self.moved -= int(holes)
             self.holes += int(holes)
         else:
-            self.growth.tell(self._lying + arrived)
+            self._begun[number] = arrived
+            self.growth.tell(self._lying + sum(self._begun.values()))
 
     def _take_name(self) -> None:
         """GNU tar says a file's name when it begins with it, and knows no digest: the one before is there."""
@@ -251,7 +359,7 @@ class _Tally:
     def _add(self, size_bytes: int) -> None:
         self.moved += size_bytes
         self._lying += size_bytes
-        self.growth.tell(self._lying)
+        self.growth.tell(self._lying + sum(self._begun.values()))
 
     def finish(self) -> None:
         """Everything is there."""
@@ -260,7 +368,13 @@ class _Tally:
         self.growth.tell(self.plan.request.size_bytes)
 
 
-def _check(plan: _Plan, source: Ending, destination: Ending) -> None:
+def _check(plan: _Plan, stream: Stream) -> None:
+    """Returns when all ends of a stream ended well."""
+    for source, destination in stream.endings():
+        _check_pair(plan, source, destination)
+
+
+def _check_pair(plan: _Plan, source: Ending, destination: Ending) -> None:
     """Returns when both ended well. Whoever failed first is told: the other one only noticed that."""
     if is_full(destination.words):
         raise full(destination.site, destination.words)
@@ -275,7 +389,8 @@ def _check(plan: _Plan, source: Ending, destination: Ending) -> None:
 def _source_failure(plan: _Plan, source: Ending) -> MiddlewareError:
     if "No such file" in source.words:
         lost = [file.source_path for file in plan.files if file.source_path in source.words]
-        return gone(source.site, lost[0] if lost else last_line(source.words, source.code))
+        # Names may begin alike.
+        return gone(source.site, max(lost, key=len) if lost else last_line(source.words, source.code))
     return failure(source.site, source.words, source.code)
 
 

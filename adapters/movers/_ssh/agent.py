@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import sys
 import time
@@ -23,7 +24,8 @@ CHUNK = 1 << 20
 SMALL = 1 << 18
 ZEROS = bytes(CHUNK)
 MAP_AT = 386  # where a header of GNU tells what is no hole
-REPORT_S = 0.2
+REPORT_S = 0.1
+ROWS = b"C"  # a member of this kind is a list of files
 PIPE_SIZE = 1031  # F_SETPIPE_SZ: fewer and larger turns
 GONE, SHORT, FULL = 41, 42, 43  # exit codes
 
@@ -211,11 +213,10 @@ def send(out: int, file: int, offset: int, size: int) -> int:
     return len(content)
 
 
-def rows_of(source: "BinaryIO") -> "tuple[list[tuple[bytes, bytes, int]], Pace]":
-    r"""A list of files: "BYTES RATE\n", then that many bytes of fields, each ended by a NUL, three to a file."""
-    size, rate = source.readline().split()
-    fields = source.read(int(size)).split(b"\0")
-    return list(zip(fields[0::3], fields[1::3], map(int, fields[2::3]))), Pace(float(rate))
+def rows_of(line: bytes, source: "BinaryIO") -> "list[tuple[bytes, bytes, bytes, int]]":
+    """A list of files: "BYTES", then that many bytes of fields, each ended by a NUL, four to a file."""
+    fields = source.read(int(line)).split(b"\0")
+    return list(zip(fields[0::4], fields[1::4], fields[2::4], map(int, fields[3::4])))
 
 
 def widen(pipe: int) -> None:
@@ -225,14 +226,25 @@ def widen(pipe: int) -> None:
 
 
 def pack(source: "BinaryIO", out: int) -> None:
-    """source: name in the stream, path and offset of each file, then whatever goes before the stream."""
-    rows, pace = rows_of(source)
+    r"""source: "RATE BYTES\n" and as many bytes, which go before the stream, then lists of files until it ends.
+
+    Behind each comes "BYTES\n" and such a list for the other half; GNU tar needs none. An empty one has it report.
+    """
+    rate, size = source.readline().split()
     widen(out)
-    packer = Packer(out, pace)
-    packer.put(source.read())
+    packer = Packer(out, Pace(float(rate)))
+    packer.put(source.read(int(size)))
     packer.flush()  # the other half starts meanwhile
-    for name, path, offset in rows:
-        packer.add(name, path, offset)
+    for line in iter(source.readline, b""):
+        rows = rows_of(line, source)
+        others = source.read(int(source.readline()))
+        if others:
+            packer.put(header(b"rows", len(others), ROWS) + padded(others))
+        for _, name, path, offset in rows:
+            packer.add(name, path, offset)
+        if others:
+            packer.put(header(b"rows", 2, ROWS) + padded(b"0\n"))
+        packer.flush()
     packer.put(b"\0" * 2 * BLOCK)
     packer.flush()
 
@@ -257,7 +269,8 @@ class Reporter:
 
     def flush(self) -> None:
         """All has been said."""
-        write_all(self.out, b"\n".join(self.lines) + b"\n")
+        if self.lines:
+            write_all(self.out, b"\n".join(self.lines) + b"\n")
         self.lines = []
         self.told = time.monotonic()
 
@@ -307,6 +320,11 @@ class Unpacker:
         self.source = source
         self.pace = pace
         self.reporter = reporter
+        self.targets = {}  # type: dict[bytes, tuple[bytes, bytes, int]]
+
+    def expect(self, line: bytes, source: "BinaryIO") -> None:
+        """The files of a list may come."""
+        self.targets.update((name, (number, path, offset)) for number, name, path, offset in rows_of(line, source))
 
     def take(self, size: int) -> bytes:
         """Exactly that many bytes."""
@@ -327,6 +345,11 @@ class Unpacker:
             size = number_of(block[124:136])
             if kind == b"L":
                 long_name = self.take(size + -size % BLOCK)[:size].rstrip(b"\0")
+                continue
+            if kind == ROWS:
+                content = io.BytesIO(self.take(size + -size % BLOCK))
+                self.expect(content.readline(), content)
+                self.reporter.flush()  # there may be no more before that was heard
                 continue
             extents = [(0, size)]
             if kind == b"S":
@@ -437,22 +460,21 @@ def number_of(field: bytes) -> int:
 
 
 def unpack(source: "BinaryIO", out: int, mark: bytes) -> None:
-    """source: name in the stream, path and offset of each file, then the stream."""
-    rows, pace = rows_of(source)
-    widen(source.fileno())
+    r"""source: "RATE\n", a list of number, name in the stream, path and offset, then the stream, more lists in it."""
     reporter = Reporter(out, mark)
-    unpacker = Unpacker(source, pace, reporter)
-    targets = {name: (b"%d" % number, path, offset) for number, (name, path, offset) in enumerate(rows)}
+    unpacker = Unpacker(source, Pace(float(source.readline())), reporter)
+    unpacker.expect(source.readline(), source)
+    widen(source.fileno())
     try:
         for name, size, extents in unpacker.members():
-            number, path, offset = targets.pop(name)
+            number, path, offset = unpacker.targets.pop(name)
             try:
                 unpacker.write(number, path, offset, size, extents)
             except OSError as error:
                 raise FailureError(FULL, words(path, error)) from error
     finally:
         reporter.flush()
-    if targets:
+    if unpacker.targets:
         raise FailureError(SHORT, "the stream ended before its time")
     while source.read(CHUNK):
         pass

@@ -24,16 +24,24 @@ _LONGEST_PATH = 80
 """A socket's path has at most 107 bytes, and OpenSSH adds 17 to it while it makes the socket."""
 
 
-def shared_words(site: str, door: Door) -> list[str]:
+def shared_words(site: str, door: Door, *, number: int = 0) -> list[str]:
     """The words for the door with a login that is open: each further program takes 20 ms and not a whole login.
 
+    number: Logins of different numbers have TCP connections of their own, but for doors that a person opened.
     A dead login is replaced. Raises SiteUnavailableError, or StagingError when the site lets nobody in.
     """
-    path = door.get("control_path", "")
-    if not path or not _lives(path):
-        path = str(_folder() / hashlib.sha256(repr(sorted(door.items())).encode()).hexdigest()[:16])
+    path = door["control_path"] if is_persons(door) else ""
+    if not path:
+        told = repr(sorted(door.items())) + (f" {number}" if number else "")
+        path = str(_folder() / hashlib.sha256(told.encode()).hexdigest()[:16])
         _open(site, door, path)
     return [*door_words(door), *option_words("ControlMaster=no", f'ControlPath="{literal(path)}"')]
+
+
+def is_persons(door: Door) -> bool:
+    """Whether a person opened a login for the door: it is the only connection that there can be."""
+    path = door.get("control_path", "")
+    return bool(path) and _lives(path)
 
 
 def agent_words(door: Door) -> list[str]:
@@ -41,8 +49,7 @@ def agent_words(door: Door) -> list[str]:
 
     A login that a person opened is used all the same, because there is no other way in.
     """
-    path = door.get("control_path", "")
-    sharing = f'ControlPath="{literal(path)}"' if path and _lives(path) else "ControlPath=none"
+    sharing = f'ControlPath="{literal(door["control_path"])}"' if is_persons(door) else "ControlPath=none"
     return [*door_words(door), *option_words("ControlMaster=no", sharing, "ForwardAgent=yes")]
 
 

@@ -25,6 +25,8 @@ class Side:
     site: str
     door: Door | None
     """None: this machine."""
+    login: int = 0
+    """Which of several logins at the door is used."""
 
     @property
     def host(self) -> str:
@@ -35,7 +37,7 @@ class Side:
     def words(self) -> list[str]:
         """What ssh, scp and sftp need to come here. Raises SiteUnavailableError or StagingError."""
         assert self.door is not None  # noqa: S101
-        return shared_words(self.site, self.door)
+        return shared_words(self.site, self.door, number=self.login)
 
     def argv(self, script: str, *arguments: str) -> list[str]:
         """The program on this machine that runs a script of /bin/sh there; `$1` and so on are its arguments."""

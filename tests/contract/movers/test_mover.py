@@ -185,6 +185,72 @@ def test_many_files_are_moved_by_one_request(way: Way, tmp_path: Path) -> None:
         assert digest.sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def in_streams(way: Way, tmp_path: Path, count: int) -> MoveRequest:
+    """Files of many sizes, by three streams; skipped where there is but one."""
+    if not way.mover.capabilities.parallel_streams:
+        pytest.skip("it has one stream")
+    (tmp_path / "from").mkdir(exist_ok=True)
+    for number in range(count):
+        (tmp_path / f"from/{number}").write_bytes(bytes([number % 256]) * (number * 997))
+    pairs = [(tmp_path / f"from/{number}", tmp_path / f"to/{number}") for number in range(count)]
+    return replace(request_of(way, *pairs), streams=3)
+
+
+def test_several_streams_share_the_files(way: Way, tmp_path: Path) -> None:
+    """What they do is told as if one had done it; what lies there already is not sent again."""
+    request = in_streams(way, tmp_path, 60)
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to/40").write_bytes(b"(" * 1000)
+    (tmp_path / "to/7").write_bytes((tmp_path / "from/7").read_bytes())
+    told: list[int] = []
+    result = way.mover.move(request, progress=told.append)
+    for number in range(60):
+        assert (tmp_path / f"to/{number}").read_bytes() == (tmp_path / f"from/{number}").read_bytes()
+    assert result.bytes_moved == request.size_bytes - 1000 - 7 * 997
+    assert told == sorted(told)
+    assert told[-1] == request.size_bytes
+    for file in request.files:
+        if file.partial_path != str(tmp_path / "to/7"):
+            facts = Path(file.partial_path).stat()
+            check_digest(
+                replace(result, digests={file.partial_path: result.digests[file.partial_path]}),
+                Path(file.partial_path),
+                Path(file.source_path).read_bytes(),
+            )
+            assert result.facts[file.partial_path].inode == facts.st_ino
+
+
+def test_several_streams_keep_to_one_rate(way: Way, tmp_path: Path) -> None:
+    """It is that of the link, and not of each."""
+    request = in_streams(way, tmp_path, 60)
+    begin = time.monotonic()
+    way.mover.move(replace(request, limit_bytes_per_s=1_000_000), progress=lambda _: None)
+    assert time.monotonic() - begin > 0.75 * request.size_bytes / 1_000_000
+
+
+def test_when_one_of_several_streams_fails_all_end(way: Way, tmp_path: Path) -> None:
+    """And it is told why; what arrived is kept."""
+    request = in_streams(way, tmp_path, 200)
+    (tmp_path / "from/100").unlink()
+    with pytest.raises(NotFoundError, match="from/100"):
+        way.mover.move(request, progress=lambda _: None)
+    wait_until(lambda: not naming(str(tmp_path)), within_s=20, what="the end of all that was started")
+    (tmp_path / "from/100").write_bytes(bytes([100]) * 99_700)
+    assert way.mover.move(request, progress=lambda _: None).bytes_moved <= request.size_bytes
+    for number in range(200):
+        assert (tmp_path / f"to/{number}").read_bytes() == (tmp_path / f"from/{number}").read_bytes()
+
+
+def test_several_streams_that_are_broken_off_leave_no_process(way: Way, tmp_path: Path) -> None:
+    """None of them is forgotten."""
+    request = in_streams(way, tmp_path, 200)
+    with pytest.raises(TransferInterruptedError):
+        way.mover.move(replace(request, limit_bytes_per_s=1e6), progress=broken_off)
+    wait_until(lambda: not naming(str(tmp_path)), within_s=20, what="the end of all that was started")
+    arrived = [path for path in (tmp_path / "to").glob("*") if path.stat().st_size]
+    assert len(arrived) < 199
+
+
 def test_names_that_are_no_utf8_are_moved(way: Way, tmp_path: Path) -> None:
     """Old Windows disks are full of them; Python keeps such bytes as lone surrogates."""
     source, partial = (os.fsdecode(os.fsencode(tmp_path) + b"/" + name) for name in (b"fran\xe7ais", b"\xff\xfe.part"))

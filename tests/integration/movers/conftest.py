@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +15,8 @@ import pytest
 
 from adapters.runners.ssh import SshRunner
 from staging.ports import Capabilities, Direction, Endpoint, MoveFile, Mover, MoveRequest, MoveResult
-from tests.testbed.fixtures import Testbed, TestbedSite
+from tests.integration.movers.pairs import Pair
+from tests.testbed.fixtures import Testbed, TestbedSite, wait_until
 
 ALICE = 2001
 
@@ -145,3 +148,31 @@ def ends(testbed: Testbed, tmp_path: Path) -> Iterator[Ends]:
     made = Ends(testbed, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def pair(testbed: Testbed) -> Iterator[Pair]:
+    """Two sites that this file alone breaks."""
+    made = Pair(
+        source=testbed.site("mva", DBD=0, NODES=1),
+        destination=testbed.site("mvb", DBD=0, NODES=1),
+        folder=f"/home/alice/movers-{secrets.token_hex(4)}",
+    )
+    for site in (made.source, made.destination):
+        site.execute("install", "-d", "-o", "alice", made.folder)
+    yield made
+    for site in (made.source, made.destination):
+        site.execute("rm", "-rf", made.folder)
+
+
+@pytest.fixture
+def agent(testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An SSH agent that holds alice's key."""
+    socket = tmp_path / "agent"
+    program = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    wait_until(socket.exists, what="the agent's socket")
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    subprocess.run(["ssh-add", "-q", testbed.folder / "keys/alice"], check=True, stderr=subprocess.DEVNULL)
+    yield
+    program.kill()
+    program.wait()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 import shlex
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +17,9 @@ from adapters.movers._ssh.sides import Side
 from adapters.runners.ssh import Question, SshRunner
 from metadata.errors import NoSpaceError, StagingError, TransferInterruptedError
 from orchestrator.registry import load
-from staging.ports import Credential, Direction, Endpoint, MoveFile, MoveRequest, MoveResult
-from tests.testbed.fixtures import Testbed, TestbedSite, wait_until
+from staging.ports import Credential, Direction, Endpoint, MoveFile, MoveRequest
+from tests.integration.movers.pairs import Pair, below, busy, move, opened_login, sha256, traces
+from tests.testbed.fixtures import TestbedSite, wait_until
 
 BETWEEN = ["tar", "rsync", "scp"]
 """Those that need no byte to come by this machine."""
@@ -40,105 +38,6 @@ ODD_NAMES = [
     "{a,b}",
     "~",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two sites with a folder of one's own at each."""
-
-    source: TestbedSite
-    destination: TestbedSite
-    folder: str
-
-    def endpoint(self, site: TestbedSite, **more: str) -> Endpoint:
-        """How movers reach it."""
-        return Endpoint(site=site.name, doors={"ssh": {**site.ssh_options, **more}})
-
-    def at_source(self, name: str = "") -> Path:
-        """A file there, past every program under test."""
-        return below(self.source, self.folder, name)
-
-    def at_destination(self, name: str = "") -> Path:
-        """A file there."""
-        return below(self.destination, self.folder, name)
-
-    def request(self, *names: str, direction: Direction = Direction.THIRD_PARTY, **more: object) -> MoveRequest:
-        """Files of the source; at the destination each is called NAME.part."""
-        files = tuple(
-            MoveFile(
-                source_path=f"{self.folder}/{name}",
-                partial_path=f"{self.folder}/new/{name}.part",
-                size_bytes=self.at_source(name).stat().st_size,
-            )
-            for name in names
-        )
-        wanted = MoveRequest(
-            source=self.endpoint(self.source),
-            destination=self.endpoint(self.destination),
-            files=files,
-            direction=direction,
-            credential=Credential.SHORT_LIVED_KEY if direction is Direction.THIRD_PARTY else Credential.NONE,
-        )
-        return replace(wanted, **more)  # type: ignore[arg-type]
-
-    def write(self, name: str, content: bytes) -> None:
-        """The file is at the source, alice's."""
-        self.at_source(name).write_bytes(content)
-        os.chown(self.at_source(name), 2001, 2001)
-
-
-def below(site: TestbedSite, folder: str, name: str) -> Path:
-    """A path of the site as root sees it."""
-    return site.root / folder.lstrip("/") / name
-
-
-@pytest.fixture
-def pair(testbed: Testbed) -> Iterator[Pair]:
-    """Two sites that this file alone breaks."""
-    made = Pair(
-        source=testbed.site("mva", DBD=0, NODES=1),
-        destination=testbed.site("mvb", DBD=0, NODES=1),
-        folder=f"/home/alice/movers-{secrets.token_hex(4)}",
-    )
-    for site in (made.source, made.destination):
-        site.execute("install", "-d", "-o", "alice", made.folder)
-    yield made
-    for site in (made.source, made.destination):
-        site.execute("rm", "-rf", made.folder)
-
-
-@pytest.fixture
-def agent(testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An SSH agent that holds alice's key."""
-    socket = tmp_path / "agent"
-    program = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
-    wait_until(socket.exists, what="the agent's socket")
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-    subprocess.run(["ssh-add", "-q", testbed.folder / "keys/alice"], check=True, stderr=subprocess.DEVNULL)
-    yield
-    program.kill()
-    program.wait()
-
-
-def move(name: str, request: MoveRequest) -> MoveResult:
-    """What the mover did."""
-    return load("movers", name)().move(request, progress=lambda _: None)
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def traces(pair: Pair) -> list[str]:
-    """What transfers may not leave at a site."""
-    found = []
-    for site in (pair.source, pair.destination):
-        found += [str(path) for path in (site.root / "tmp").glob("convoy-*")]
-        keys = (site.root / "home/alice/.ssh/authorized_keys").read_text()
-        found += [line for line in keys.splitlines() if "convoy" in line]
-        assert "alice@testbed" in keys
-    return found
 
 
 @pytest.mark.parametrize("mover", BETWEEN)
@@ -193,12 +92,6 @@ def test_a_transfer_that_is_broken_off_leaves_no_key_and_no_process(pair: Pair, 
     assert pair.at_source("file").read_bytes().startswith(arrived)
     move(mover, pair.request("file"))
     assert sha256(pair.at_destination("new/file.part")) == sha256(pair.at_source("file"))
-
-
-def busy(pair: Pair) -> list[str]:
-    """Programs of alice's transfers that still run; the sftp-server of a kept login is none."""
-    script = "pgrep -u alice -fa 'convoy|[.]part|rsync|unpack|scp' || true"
-    return [line for site in (pair.source, pair.destination) for line in site.execute("sh", "-c", script).splitlines()]
 
 
 def test_the_key_is_good_for_nothing_but_its_transfer(pair: Pair) -> None:
@@ -354,20 +247,13 @@ def socket_of(words: list[str]) -> Path:
     return Path(next(word for word in words if word.startswith("ControlPath=")).partition("=")[2].strip('"'))
 
 
-def test_a_login_that_somebody_opened_is_used(pair: Pair, tmp_path: Path) -> None:
+def test_a_login_that_somebody_opened_is_used(pair: Pair) -> None:
     """There a person answered for it, and no program could log in by itself."""
-    socket = Path(f"/tmp/convoy-test-{secrets.token_hex(4)}")
-    options = pair.destination.ssh_options
-    login = ["ssh", "-F", options["config_file"], "-MNf", "-o", "ControlPersist=30", "-S", socket, options["host"]]
-    subprocess.run(login, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with opened_login(pair.destination) as door:
         pair.write("file", b"content")
-        nobody = {"user": "nobody", "identity_file": "/dev/null", "control_path": str(socket)}
-        destination = pair.endpoint(pair.destination, **nobody)
+        destination = pair.endpoint(pair.destination, **door)
         move("tar", pair.request("file", direction=Direction.RELAY, destination=destination))
         assert pair.at_destination("new/file.part").read_bytes() == b"content"
-    finally:
-        subprocess.run(["ssh", "-S", socket, "-O", "exit", "x"], check=False, stderr=subprocess.DEVNULL)
 
 
 class Person:

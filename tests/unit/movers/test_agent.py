@@ -29,8 +29,21 @@ def run(*arguments: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
 
 def rows(*files: tuple[bytes, Path, int]) -> bytes:
     """A list of files as the program reads it."""
-    listed = b"".join(b"%s\0%s\0%d\0" % (name, os.fsencode(path), offset) for name, path, offset in files)
-    return b"%d 0\n" % len(listed) + listed
+    listed = b"".join(
+        b"%d\0%s\0%s\0%d\0" % (number, name, os.fsencode(path), offset)
+        for number, (name, path, offset) in enumerate(files)
+    )
+    return b"%d\n" % len(listed) + listed
+
+
+def pack(*files: tuple[bytes, Path, int]) -> subprocess.CompletedProcess[bytes]:
+    """The program packed these, and told nobody of them."""
+    return run("pack", stdin=b"0 0\n" + rows(*files) + b"0\n")
+
+
+def unpack(*files: tuple[bytes, Path, int], archive: bytes) -> subprocess.CompletedProcess[bytes]:
+    """The program unpacked these."""
+    return run("unpack", "MARK", stdin=b"0\n" + rows(*files) + archive)
 
 
 def test_it_is_written_in_a_python_that_old_clusters_have() -> None:
@@ -69,7 +82,7 @@ def test_what_is_packed_is_an_archive(tmp_path: Path) -> None:
     contents = {b"small": b"x" * 1000, b"n" * 200: b"", b"large": os.urandom(3 << 20)}
     for name, content in contents.items():
         (tmp_path / os.fsdecode(name)).write_bytes(content)
-    packed = run("pack", stdin=rows(*((name, tmp_path / os.fsdecode(name), 0) for name in contents)))
+    packed = pack(*((name, tmp_path / os.fsdecode(name), 0) for name in contents))
     assert packed.returncode == 0, packed.stderr
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         found = {os.fsencode(member.name): archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
@@ -86,7 +99,7 @@ def test_an_archive_of_tar_is_unpacked_and_hashed(tmp_path: Path) -> None:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     files = [(os.fsencode(name), tmp_path / f"{number}.part", 0) for number, name in enumerate(contents)]
-    unpacked = run("unpack", "MARK", stdin=rows(*files) + archive.getvalue())
+    unpacked = unpack(*files, archive=archive.getvalue())
     assert unpacked.returncode == 0, unpacked.stderr
     said = [line.split() for line in unpacked.stdout.splitlines() if b" whole " in line]
     for number, content in enumerate(contents.values()):
@@ -107,8 +120,8 @@ def test_an_archive_of_tar_is_unpacked_and_hashed(tmp_path: Path) -> None:
 def test_missing_folders_are_made(tmp_path: Path) -> None:
     """Nobody looks for them first where nothing is to be gone on with."""
     (tmp_path / "source").write_bytes(b"content")
-    packed = run("pack", stdin=rows((b"0", tmp_path / "source", 0))).stdout
-    unpacked = run("unpack", "MARK", stdin=rows((b"0", tmp_path / "new" / "folder" / "part", 0)) + packed)
+    packed = pack((b"0", tmp_path / "source", 0)).stdout
+    unpacked = unpack((b"0", tmp_path / "new" / "folder" / "part", 0), archive=packed)
     assert unpacked.returncode == 0, unpacked.stderr
     assert (tmp_path / "new" / "folder" / "part").read_bytes() == b"content"
 
@@ -116,9 +129,9 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
 def test_a_stream_that_ends_too_soon_is_no_success(tmp_path: Path) -> None:
     """Its beginning is kept."""
     (tmp_path / "source").write_bytes(os.urandom(3 << 20))
-    packed = run("pack", stdin=rows((b"0", tmp_path / "source", 0))).stdout
+    packed = pack((b"0", tmp_path / "source", 0)).stdout
     for size in (0, 100, 512, 2 << 20, len(packed) - 1024):
-        unpacked = run("unpack", "MARK", stdin=rows((b"0", tmp_path / "part", 0)) + packed[:size])
+        unpacked = unpack((b"0", tmp_path / "part", 0), archive=packed[:size])
         assert unpacked.returncode == agent.SHORT
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
 
@@ -126,7 +139,7 @@ def test_a_stream_that_ends_too_soon_is_no_success(tmp_path: Path) -> None:
 def test_a_file_that_shrinks_while_it_is_packed_keeps_the_stream_whole(tmp_path: Path) -> None:
     """Its hash tells."""
     (tmp_path / "source").write_bytes(b"12345")
-    packed = run("pack", stdin=rows((b"0", tmp_path / "source", 2))).stdout
+    packed = pack((b"0", tmp_path / "source", 2)).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         assert archive.extractfile("0").read() == b"345"  # type: ignore[union-attr]
 
@@ -151,9 +164,9 @@ def test_holes_do_not_travel_and_arrive_as_holes(tmp_path: Path, parts: int, beg
     sparse(source, [(begin + (number << 21), os.urandom(5000)) for number in range(parts)], size)
     content = source.read_bytes()
     part.write_bytes(content[:offset])
-    packed = run("pack", stdin=rows((b"0", source, offset))).stdout
+    packed = pack((b"0", source, offset)).stdout
     assert len(packed) < parts * 12_288 + 20_480
-    unpacked = run("unpack", "MARK", stdin=rows((b"0", part, offset)) + packed)
+    unpacked = unpack((b"0", part, offset), archive=packed)
     assert unpacked.returncode == 0, unpacked.stderr
     assert part.read_bytes() == content
     assert part.stat().st_blocks * 512 < offset + parts * 12_288 + 20_480
@@ -172,7 +185,7 @@ def test_holes_that_tar_packed_are_unpacked(tmp_path: Path, parts: int) -> None:
     words = ["tar", "-cSf", "-", "--format=gnu", "-C", tmp_path, "source"]
     packed = subprocess.run(words, capture_output=True, check=True).stdout
     assert len(packed) < 1 << 20
-    unpacked = run("unpack", "MARK", stdin=rows((b"source", tmp_path / "part", 0)) + packed)
+    unpacked = unpack((b"source", tmp_path / "part", 0), archive=packed)
     assert unpacked.returncode == 0, unpacked.stderr
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
 
@@ -180,7 +193,29 @@ def test_holes_that_tar_packed_are_unpacked(tmp_path: Path, parts: int) -> None:
 def test_zeros_that_were_written_arrive_as_holes(tmp_path: Path) -> None:
     """They travel, but fill no disk."""
     (tmp_path / "source").write_bytes(b"begin" + bytes(64 << 20) + b"end")
-    packed = run("pack", stdin=rows((b"0", tmp_path / "source", 0))).stdout
-    run("unpack", "MARK", stdin=rows((b"0", tmp_path / "part", 0)) + packed)
+    packed = pack((b"0", tmp_path / "source", 0)).stdout
+    unpack((b"0", tmp_path / "part", 0), archive=packed)
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
     assert (tmp_path / "part").stat().st_blocks * 512 < 8 << 20
+
+
+def test_lists_may_come_in_the_stream_and_what_they_name_is_reported_before_the_next(tmp_path: Path) -> None:
+    """Who deals the files out waits for that."""
+    (tmp_path / "source").write_bytes(b"content")
+    packing = [b"0 0\n"]
+    for number in range(2):
+        there = rows((b"%d" % number, tmp_path / f"{number}.part", 0))
+        packing += [rows((b"%d" % number, tmp_path / "source", 0)), b"%d\n" % len(there), there]
+    packed = run("pack", stdin=b"".join(packing)).stdout
+    second = packed.index(b"rows", packed.index(b"rows", 4) + 4)
+    argv = [sys.executable, "-I", "-S", str(PROGRAM), "unpack", "MARK"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write(b"0\n" + rows() + packed[:second])
+        program.stdin.flush()
+        assert next(line for line in program.stdout if b"whole" in line)
+        rest, _ = program.communicate(packed[second:])
+        assert b"whole" in rest
+    assert program.returncode == 0
+    assert [(tmp_path / f"{number}.part").read_bytes() for number in range(2)] == [b"content"] * 2

@@ -91,3 +91,15 @@ def test_every_load_goes_every_way_between_every_pair() -> None:
 def test_what_cannot_be_measured_is_told(sites: list[str], movers: list[str], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         cases(routes(), sites, loads=[(1, 1)], movers=movers)
+
+
+def test_streams_that_share_files_are_measured_with_as_many_of_them() -> None:
+    """A single file goes by one."""
+    can = Capabilities(
+        schemes=frozenset({"file"}), directions=frozenset({Direction.LOCAL}),
+        parallel_streams=True, streams_share_files=True,
+    )  # fmt: skip
+    ends = {name: Endpoint(site=name, doors={"file": {}}) for name in ("here", "agh")}
+    found = cases(Routes(endpoints=ends, movers={"tar": can}), ["here", "agh"], loads=[(1, MIB), (100, MIB)])
+    tried = {(case.files, case.way.streams) for case in found}
+    assert tried == {(1, 1), (100, 1), (100, 4), (100, 8)}

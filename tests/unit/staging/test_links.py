@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -100,3 +101,37 @@ def test_a_link_remembers_what_large_files_reached() -> None:
     rate = LinkHistory.of([measured(cost, 100 * MIB, 1), measured(cost, 10**9, 1, at=1)]).rate(("agh", "lrz"))
     assert rate == pytest.approx(10**9 / 11)
     assert LinkHistory().rate(("agh", "lrz")) is None
+
+
+def test_a_lucky_transfer_is_believed_no_more_than_a_slow_one() -> None:
+    """Of two that no cost explains the middle is expected: half and twice what was measured are equally wrong."""
+    model = model_of(
+        [replace(measured(PRIOR, 16 * MIB, 1), seconds=8.0), replace(measured(PRIOR, 16 * MIB, 500), seconds=1.0)]
+    )
+    low, high = model.predict(16 * MIB, 1).seconds, model.predict(16 * MIB, 500).seconds
+    assert low == pytest.approx(8.0**0.5, rel=0.25)
+    assert high == pytest.approx(8.0**0.5, rel=0.25)
+
+
+def test_single_streams_are_trusted_less_where_some_of_them_were_slow() -> None:
+    """Also those that were lucky when they were tried, and those that nobody tried."""
+    history = LinkHistory()
+    seconds = {("tar", 1): (3.0, 8.0), ("sftp", 1): (2.0, 2.0, 10.0), ("rsync", 1): (5.0, 5.0), ("tar", 8): (3.0, 3.2)}
+    for (mover, streams), times in seconds.items():
+        for at, took in enumerate(times):
+            row = measured(PRIOR, 16 * MIB, 1, at=at)
+            history.note(replace(row, mover=mover, streams=streams, seconds=took))
+    pair = ("agh", "lrz")
+    assert history.slowness(pair, parallel=False) == pytest.approx(12.666667 / 7, rel=0.01)
+    assert history.slowness(pair, parallel=True) == pytest.approx(1.03, rel=0.01)
+    for mover in ("rsync", "scp"):
+        predicted = history.model(pair, (mover, "pull", 1), PRIOR).predict(16 * MIB, 1)
+        assert predicted.cautious_s > 1.75 * predicted.seconds
+    steady = history.model(pair, ("tar", "pull", 8), PRIOR).predict(16 * MIB, 1)
+    assert steady.cautious_s < 1.2 * steady.seconds
+
+
+def test_a_link_that_nobody_knows_is_taken_to_be_steady() -> None:
+    """And a single transfer tells nothing of that."""
+    assert LinkHistory().slowness(("agh", "lrz"), parallel=False) == 1.0
+    assert LinkHistory.of([measured(PRIOR, MIB, 1)]).slowness(("agh", "lrz"), parallel=False) == 1.0

@@ -83,6 +83,19 @@ def test_streams_are_tried_of_movers_that_have_them() -> None:
     assert [way.streams for way in found] == [1, 4, 8]
 
 
+def test_streams_that_share_files_are_no_more_than_these() -> None:
+    """Else one file would tell that eight streams are no better than one."""
+    routes = Routes(
+        endpoints={"agh": FILE, "lrz": SSH},
+        movers={"a": can("file", "ssh", parallel_streams=True, streams_share_files=True)},
+    )
+
+    def streams(files: int) -> list[int]:
+        return [route.way.streams for route in routes.ranked("agh", "lrz", size_bytes=MIB, files=files)]
+
+    assert [streams(files) for files in (0, 1, 5, 8)] == [[1], [1], [1, 4], [1, 4, 8]]
+
+
 def test_the_operators_mover_is_the_only_one() -> None:
     """Whatever others can do; where it does not reach, that is told."""
     movers = {"a": can("file", "ssh", resumes=True), "b": can("file", "ssh"), "c": can("file")}
