@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from adapters._openssh.programs import Program, running
 from adapters.movers._ssh.growth import Growth
-from adapters.movers._ssh.programs import Program, running
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, StagingError, TransferInterruptedError
 from staging.ports import Capabilities, Direction, Endpoint, MoveFile, MoveRequest, MoveResult, Progress
 

@@ -15,13 +15,13 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from adapters.movers._ssh.doors import host_and_path
-from adapters.movers._ssh.errors import failure, gone, is_full, no_room
+from adapters._openssh.doors import host_and_path
+from adapters._openssh.errors import failure, gone, is_full, no_room
+from adapters._openssh.programs import Program, running
+from adapters._openssh.sides import Side, shell_line, sides_of
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import Introduction, introduced
 from adapters.movers._ssh.partials import listed, missing_source, prepare
-from adapters.movers._ssh.programs import Program, running
-from adapters.movers._ssh.sides import Side, shell_line, sides_of
 from adapters.movers._ssh.streams import GUARD, LET_GO
 from metadata.errors import MiddlewareError, StagingError
 from staging.ports import Capabilities, Credential, Direction, MoveFile, MoveRequest, MoveResult, Progress

@@ -7,13 +7,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from adapters.movers._ssh.doors import host_and_path
-from adapters.movers._ssh.errors import failure, gone
+from adapters._openssh.doors import host_and_path
+from adapters._openssh.errors import failure, gone
+from adapters._openssh.programs import running
+from adapters._openssh.sides import Side, sides_of
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import Introduction, introduced
 from adapters.movers._ssh.partials import check_room, missing_source, prepare
-from adapters.movers._ssh.programs import running
-from adapters.movers._ssh.sides import Side, sides_of
 from adapters.movers._ssh.sizes import follow
 from adapters.movers._ssh.streams import GUARD, LET_GO
 from metadata.errors import MiddlewareError

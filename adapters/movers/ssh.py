@@ -9,12 +9,12 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from adapters._openssh.errors import failure, gone, is_full, last_line, no_room
+from adapters._openssh.programs import Program, running
+from adapters._openssh.sides import Side, sides_of
 from adapters.movers._ssh.agent import widen
-from adapters.movers._ssh.errors import failure, gone, is_full, last_line, no_room
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.partials import prepare
-from adapters.movers._ssh.programs import Program, running
-from adapters.movers._ssh.sides import Side, sides_of
 from metadata.errors import MiddlewareError
 from staging.ports import Capabilities, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
+from adapters._openssh.errors import failure, full, gone, is_full, last_line
+from adapters._openssh.sides import Side, sides_of
 from adapters.movers._ssh import agent
 from adapters.movers._ssh.dealing import Dealer, shared_out
-from adapters.movers._ssh.errors import failure, full, gone, is_full, last_line
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import introduced
 from adapters.movers._ssh.lanes import Lane, lanes
 from adapters.movers._ssh.partials import prepare
-from adapters.movers._ssh.sides import Side, sides_of
 from adapters.movers._ssh.streams import Ending, Feed, Half, Stream, lines_of, streaming, streaming_between
 from metadata.errors import MiddlewareError, StagingError, TransferInterruptedError
 from staging.ports import (

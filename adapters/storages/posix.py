@@ -37,7 +37,7 @@ class PosixStorage:
     @cached_property
     def _agent(self) -> Conversation:
         """Most runs ask of no such number of files, and load nothing for it."""
-        from adapters.movers._ssh.sides import Side  # noqa: PLC0415
+        from adapters._openssh.sides import Side  # noqa: PLC0415
         from adapters.storages._agent.conversation import Conversation  # noqa: PLC0415
 
         return Conversation(Side(site=self.endpoint.site, door=None))

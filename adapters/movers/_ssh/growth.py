@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from staging.ports import Progress
 
-
 _TELL_EVERY_S = 0.05
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from adapters.movers._ssh.doors import STRICT, option_words
-from adapters.movers._ssh.errors import login_error
-from adapters.movers._ssh.logins import agent_words
+from adapters._openssh.doors import STRICT, option_words
+from adapters._openssh.errors import login_error
+from adapters._openssh.logins import agent_words
+from adapters._openssh.programs import running
+from adapters._openssh.sides import Side, shell_line
 from adapters.movers._ssh.peers import Greeting, Peer, find_peer, knock
-from adapters.movers._ssh.programs import running
-from adapters.movers._ssh.sides import Side, shell_line
 from metadata.errors import MiddlewareError, StagingError
 from staging.ports import Credential
 

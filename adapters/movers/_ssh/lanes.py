@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 
-from adapters.movers._ssh.logins import is_persons
-from adapters.movers._ssh.sides import Side
+from adapters._openssh.logins import is_persons
+from adapters._openssh.sides import Side
 from metadata.errors import MiddlewareError
 
 

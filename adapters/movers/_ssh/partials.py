@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 
-from adapters.movers._ssh.sides import Side
+from adapters._openssh.sides import Side
 from metadata.errors import StagingError
 from staging.ports import MoveFile
 

@@ -8,9 +8,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.movers._ssh.doors import door_words
-from adapters.movers._ssh.programs import running
-from adapters.movers._ssh.sides import Side
+from adapters._openssh.doors import door_words
+from adapters._openssh.programs import running
+from adapters._openssh.sides import Side
 from metadata.errors import StagingError
 
 _REACH = 'timeout 5 ssh-keyscan -T 3 -t ed25519 -p "$2" -- "$1" 2>&1; exit 0'

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from adapters.movers._ssh.programs import Program, running
-from adapters.movers._ssh.sides import Side
+from adapters._openssh.programs import Program, running
+from adapters._openssh.sides import Side
 
 # Ends by itself when nobody listens any more.
 _SIZES = 'while echo "$(stat -L -c %s -- "$1" 2>/dev/null || echo 0)"; do sleep 1; done'

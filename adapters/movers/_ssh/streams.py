@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from adapters._openssh.programs import Program, running
+from adapters._openssh.sides import Side, shell_line
 from adapters.movers._ssh.introductions import Introduction
-from adapters.movers._ssh.programs import Program, running
-from adapters.movers._ssh.sides import Side, shell_line
 
 # A session's input is its lifeline: when nobody holds it any more, everything that the session started ends.
 # sshd makes each session a process group of its own, which `kill 0` means.

@@ -10,9 +10,9 @@ from typing import cast
 
 from paramiko import Channel, SFTPClient, SSHException
 
-from adapters.movers._ssh.errors import failure
-from adapters.movers._ssh.programs import Program, running
-from adapters.movers._ssh.sides import Side
+from adapters._openssh.errors import failure
+from adapters._openssh.programs import Program, running
+from adapters._openssh.sides import Side
 from staging.ports import Endpoint, SupportsSftp
 
 

@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from adapters.movers._ssh.programs import Program, running
-from adapters.movers._ssh.sides import Side
+from adapters._openssh.programs import Program, running
+from adapters._openssh.sides import Side
 from adapters.storages._agent import program
 from metadata.errors import MiddlewareError, SiteUnavailableError
 from staging.ports import FileDigest, FileStat

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from adapters.movers._ssh.sides import Side
+from adapters._openssh.sides import Side
 from adapters.storages._agent.conversation import Conversation, RefusedError
 from adapters.storages.command.scripts import COPY, DIGEST, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
 from metadata.errors import NoSpaceError, NotFoundError, SiteError

@@ -8,9 +8,9 @@ import signal
 
 import pytest
 
+from adapters._openssh.logins import shared_words
+from adapters._openssh.sides import Side
 from adapters.movers._ssh.lanes import lanes
-from adapters.movers._ssh.logins import shared_words
-from adapters.movers._ssh.sides import Side
 from metadata.errors import NotFoundError
 from orchestrator.registry import load
 from staging.ports import Credential, Direction

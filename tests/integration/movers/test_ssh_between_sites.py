@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters._openssh.logins import shared_words
+from adapters._openssh.sides import Side
 from adapters.movers._ssh.introductions import introduced
-from adapters.movers._ssh.logins import shared_words
-from adapters.movers._ssh.sides import Side
 from adapters.runners.ssh import Question, SshRunner
 from metadata.errors import NoSpaceError, StagingError, TransferInterruptedError
 from orchestrator.registry import load

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.movers._ssh.doors import door_words, host_and_path
-from adapters.movers._ssh.errors import failure, login_error
-from adapters.movers._ssh.logins import _folder
+from adapters._openssh.doors import door_words, host_and_path
+from adapters._openssh.errors import failure, login_error
+from adapters._openssh.logins import _folder
+from adapters._openssh.sides import Side, shell_line
 from adapters.movers._ssh.peers import find_peer
-from adapters.movers._ssh.sides import Side, shell_line
 from adapters.movers.scp import _literal
 from metadata.errors import (
     LoginNeededError,
@@ -124,7 +124,7 @@ def test_logins_are_kept_in_a_folder_of_the_users_own(tmp_path: Path, monkeypatc
 
 def test_a_folder_that_others_can_read_holds_no_logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody may have made it first."""
-    monkeypatch.setattr("adapters.movers._ssh.logins._LONGEST_PATH", 200)
+    monkeypatch.setattr("adapters._openssh.logins._LONGEST_PATH", 200)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     _folder().chmod(0o755)
     with pytest.raises(StagingError, match="must be a folder of yours"):

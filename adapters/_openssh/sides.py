@@ -1,4 +1,4 @@
-"""One end of a transfer: this machine or a site behind an SSH door, and how a script runs there."""
+"""Where something is done: this machine or a site behind an SSH door, and how a script runs there."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import subprocess
 import threading
 from dataclasses import dataclass
 
-from adapters.movers._ssh.doors import Door
-from adapters.movers._ssh.errors import failure
-from adapters.movers._ssh.logins import shared_words
-from adapters.movers._ssh.programs import running
+from adapters._openssh.doors import Door
+from adapters._openssh.errors import failure
+from adapters._openssh.logins import shared_words
+from adapters._openssh.programs import running
 from metadata.errors import StagingError
 from staging.ports import Direction, Endpoint, MoveRequest
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adapters.movers._ssh.doors import Door, door_words, literal, option_words
-from adapters.movers._ssh.errors import login_error
+from adapters._openssh.doors import Door, door_words, literal, option_words
+from adapters._openssh.errors import login_error
 from metadata.errors import StagingError
 
 _LINGERS_S = 60
