@@ -18,7 +18,7 @@ from orchestrator.ports import CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat
 
 if TYPE_CHECKING:
-    from adapters.storages._agent.conversation import Conversation
+    from adapters.storages._agent.agents import Agents
 
 _NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -35,12 +35,12 @@ class PosixStorage:
         self.endpoint = Endpoint(site=settings.name, doors={"file": {}, **settings.doors}, shell=runner)
 
     @cached_property
-    def _agent(self) -> Conversation:
+    def _agents(self) -> Agents:
         """Most runs ask of no such number of files, and load nothing for it."""
         from adapters._openssh.sides import Side  # noqa: PLC0415
-        from adapters.storages._agent.conversation import Conversation  # noqa: PLC0415
+        from adapters.storages._agent.agents import Agents  # noqa: PLC0415
 
-        return Conversation(Side(site=self.endpoint.site, door=None))
+        return Agents(Side(site=self.endpoint.site, door=None))
 
     def stat(self, path: str) -> FileStat | None:
         """The file's facts; None when there is none."""
@@ -68,8 +68,8 @@ class PosixStorage:
 
     def digests(self, paths: Sequence[str]) -> Mapping[str, FileDigest]:
         """The same of many files; one that is not there or cannot be read is absent from the answer."""
-        if len(paths) >= _MANY and self._agent.begin():
-            return self._agent.digests(paths)
+        if len(paths) >= _MANY and self._agents.begin():
+            return self._agents.digests(paths)
         found = {}
         for path in paths:
             with suppress(NotFoundError, SiteError):

@@ -2,4 +2,5 @@
 
 program        runs at a site, or beside this process; sent there as text
 conversation   starts it and asks it
+agents         as many of them as are asked at once
 """

@@ -1,4 +1,4 @@
-"""Talks with a program at a site that knows its files: one login and one process for any number of questions."""
+"""Talks with a program at a site that knows its files: one process for any number of questions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import cast
 
-from adapters._openssh.programs import Program, running
+from adapters._openssh.errors import failure
+from adapters._openssh.programs import running
 from adapters._openssh.sides import Side
 from adapters.storages._agent import program
-from metadata.errors import MiddlewareError, SiteUnavailableError
-from staging.ports import FileDigest, FileStat
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from metadata.errors import SiteUnavailableError
 
 PYTHON = "python3"
 _PROGRAM = Path(program.__file__).read_bytes()
@@ -46,106 +42,75 @@ class RefusedError(Exception):
 
 
 class Conversation:
-    """Questions and answers, one after the other. Thread-safe. The program starts with the first question."""
+    """A program that runs, and answers one question after the other. For one thread at a time."""
 
     def __init__(self, side: Side) -> None:
-        self._side = side
-        self._talking = threading.Lock()
+        """It runs. Raises what a login or a missing Python means: see `adapters._openssh.errors`."""
+        self._site = side.site
         self._open = ExitStack()
-        # Nobody closes a storage: the program ends with whoever had it.
-        weakref.finalize(self, self._open.close)
-        self._program: Program | None = None
-        self._said: IO[bytes] = io.BytesIO()
-        self._asked_at = 0.0
-        self._impossible = False
+        try:
+            self._start(side)
+        except BaseException:
+            self.close()
+            raise
 
     @property
-    def open(self) -> bool:
-        """Whether the program is there, as far as is known."""
-        return self._program is not None
+    def fresh(self) -> bool:
+        """Whether it was asked something lately, or has just begun."""
+        return time.monotonic() - self._asked_at < _FORGOTTEN_S
 
-    def begin(self) -> bool:
-        """Whether the program is there, now that it was started where it was not; some sites have no Python."""
-        with self._talking:
-            return self._begun()
+    def ask(self, verb: str, paths: Sequence[str], *, long: bool = False) -> list[bytes]:
+        """The fields of the answer.
 
-    def ask(self, verb: str, paths: Sequence[str]) -> list[bytes]:
-        """The fields of the answer. Raises RefusedError, or SiteUnavailableError: it may have been done then."""
-        with self._talking, self._broken_told(verb):
-            if not self._begun():
+        Raises RefusedError, or SiteUnavailableError: it may have been done then, and the program is of no use any more.
+        """
+        content = os.fsencode("".join([f"{path}\0" for path in paths]))
+        with self._patience(_LONG_S if long else _PATIENCE_S), self._broken_told(verb):
+            self._program.write(f"{verb} {len(content)}\n".encode() + content)
+            told, size = self._said.readline().split()
+            answer = self._said.read(int(size))
+            if len(answer) < int(size):
                 raise EOFError
-            content = os.fsencode("".join([f"{path}\0" for path in paths]))
-            self._asked_at = time.monotonic()
-            told, fields = self._heard(f"{verb} {len(content)}\n".encode() + content, long=verb == "digests")
-            self._asked_at = time.monotonic()
+        self._asked_at = time.monotonic()
+        fields = answer.split(b"\0")[:-1]
         if told == b"failed":
             raise RefusedError(*map(int, fields))
         return fields
 
-    def digests(self, paths: Sequence[str]) -> dict[str, FileDigest]:
-        """Of many files; one that is not there or cannot be read is absent from the answer."""
-        rows = {path: row.decode().split() for path, row in zip(paths, self.ask("digests", paths), strict=True) if row}
-        return {path: FileDigest(size_bytes=int(size), sha256=sha256) for path, (size, sha256) in rows.items()}
+    def close(self) -> None:
+        """The program is no more."""
+        with suppress(OSError):
+            self._open.close()
 
-    def stats(self, paths: Sequence[str]) -> dict[str, FileStat]:
-        """The same for their facts. Raises RefusedError for a folder that one may not look into."""
-        found: dict[str, FileStat] = {}
-        for path, row in zip(paths, self.ask("stats", paths), strict=True):
-            if row:
-                size, on_disk, modified, inode = map(int, row.split())
-                holes = max(0, size - on_disk)
-                found[path] = FileStat(size_bytes=size, modified_ns=modified, inode=inode, hole_bytes=holes)
-        return found
+    def _start(self, side: Side) -> None:
+        mark = f"convoy-{secrets.token_hex(8)}"
+        interpreter = sys.executable if side.door is None else PYTHON
+        words = (interpreter, "-I", "-S", "-c", _LOADER, mark)
+        argv = side.argv('exec "$@"', *words)
+        self._program = self._open.enter_context(running(argv, stdin=subprocess.PIPE))
+        self._said = self._open.enter_context(io.BufferedReader(cast("io.RawIOBase", self._program.stdout)))
+        with self._patience(_PATIENCE_S):
+            with suppress(OSError):  # why it reads nothing is told by how it ended
+                self._program.write(b"%d\n" % len(_PROGRAM) + _PROGRAM)
+            if not any(line == f"{mark}\n".encode() for line in iter(self._said.readline, b"")):
+                raise failure(side.site, self._program.words(), self._program.wait())
+        self._asked_at = time.monotonic()
 
-    def _heard(self, question: bytes, *, long: bool) -> tuple[bytes, list[bytes]]:
-        running_program = cast("Program", self._program)
-        ending = threading.Timer(_LONG_S if long else _PATIENCE_S, running_program.kill)
+    @contextmanager
+    def _patience(self, seconds: float) -> Iterator[None]:
+        """What takes longer is ended."""
+        ending = threading.Timer(seconds, self._program.kill)
         ending.daemon = True
         ending.start()
         try:
-            running_program.write(question)
-            told, size = self._said.readline().split()
-            content = self._said.read(int(size))
+            yield
         finally:
             ending.cancel()
-        if len(content) < int(size):
-            raise EOFError
-        return told, content.split(b"\0")[:-1]
-
-    def _begun(self) -> bool:
-        if self._program is not None and time.monotonic() - self._asked_at > _FORGOTTEN_S:
-            self._end()
-        if self._program is None and not self._impossible:
-            try:
-                self._start()
-            except (MiddlewareError, OSError, EOFError) as error:
-                self._end()
-                # What may be well a moment later is tried again then.
-                self._impossible = not isinstance(error, SiteUnavailableError)
-        return self._program is not None
-
-    def _start(self) -> None:
-        mark = f"convoy-{secrets.token_hex(8)}"
-        interpreter = sys.executable if self._side.door is None else PYTHON
-        words = (interpreter, "-I", "-S", "-c", _LOADER, mark)
-        started = self._open.enter_context(running(self._side.argv('exec "$@"', *words), stdin=subprocess.PIPE))
-        said = self._open.enter_context(io.BufferedReader(cast("io.RawIOBase", started.stdout)))
-        started.write(b"%d\n" % len(_PROGRAM) + _PROGRAM)
-        if not any(line == f"{mark}\n".encode() for line in iter(said.readline, b"")):
-            raise EOFError
-        self._program, self._said, self._asked_at = started, said, time.monotonic()
-
-    def _end(self) -> None:
-        self._program = None
-        with suppress(OSError):
-            self._open.close()
 
     @contextmanager
     def _broken_told(self, verb: str) -> Iterator[None]:
         try:
             yield
         except (OSError, EOFError, ValueError) as error:
-            self._end()
-            site = self._side.site
-            message = f"{site}: the connection broke at a question about files ({verb}); try again"
-            raise SiteUnavailableError(message, site=site) from error
+            message = f"{self._site}: the connection broke at a question about files ({verb}); try again"
+            raise SiteUnavailableError(message, site=self._site) from error

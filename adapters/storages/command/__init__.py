@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from adapters._openssh.sides import Side
-from adapters.storages._agent.conversation import Conversation, RefusedError
+from adapters.storages._agent.agents import Agents
+from adapters.storages._agent.conversation import RefusedError
 from adapters.storages.command.scripts import COPY, DIGEST, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
 from metadata.errors import NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import Argv, CommandResult, CommandRunner, SiteSettings
@@ -46,11 +47,11 @@ class CommandStorage:
         self._runner = runner
         self.endpoint = Endpoint(site=settings.name, doors=_doors(settings), shell=runner)
         door = None if self.endpoint.local else self.endpoint.doors.get("ssh")
-        self._agent = Conversation(Side(site=settings.name, door=door))
+        self._agents = Agents(Side(site=settings.name, door=door))
 
     def connect(self) -> None:
         """The program that stays is there, or commands can be run where there can be none."""
-        if not self._agent.begin():
+        if not self._agents.begin():
             self._runner.run(("true",))
 
     def stat(self, path: str) -> FileStat | None:
@@ -59,8 +60,8 @@ class CommandStorage:
 
     def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
         """The facts of many files; one that is not there is absent from the answer."""
-        if self._asks_agent(paths):
-            return self._told(self._agent.stats, paths)
+        if self._asks_agents(paths):
+            return self._told(self._agents.stats, paths)
         found: dict[str, FileStat] = {}
         for some in _chunks(paths):
             answer = self._sh(STATS, stdin=_joined(some), path=some[0])
@@ -83,8 +84,8 @@ class CommandStorage:
 
     def digests(self, paths: Sequence[str]) -> Mapping[str, FileDigest]:
         """The same of many files; one that is not there or cannot be read is absent from the answer."""
-        if self._asks_agent(paths):
-            return self._told(self._agent.digests, paths)
+        if self._asks_agents(paths):
+            return self._told(self._agents.digests, paths)
         hashes: dict[str, str] = {}
         sizes: dict[str, int] = {}
         for some in _chunks(paths):
@@ -126,7 +127,7 @@ class CommandStorage:
 
     def rename_all(self, pairs: Sequence[tuple[str, str]]) -> None:
         """The same for many files, in one process at the site where it has Python or Perl."""
-        if self._asks_agent(pairs):
+        if self._asks_agents(pairs):
             for some in _chunks(pairs):
                 self._ask("rename", [path for pair in some for path in pair])
         else:
@@ -146,14 +147,14 @@ class CommandStorage:
             if PurePosixPath(path) in (PurePosixPath("/"), PurePosixPath()):
                 raise SiteError(f"{self._site}: {path!r} is not removed, whoever asks", site=self._site)
         for some in _chunks(paths):
-            if self._asks_agent(paths):
+            if self._asks_agents(paths):
                 self._ask("remove", some)
                 continue
             self._sh("exec xargs -0 -r rm -rf --", stdin=_joined(some), path=some[0], timeout_s=_LONG_S)
 
     def free_bytes(self, path: str) -> int:
         """Room left for the user where `path` lies, or will lie."""
-        if self._agent.open and self._agent.begin():
+        if self._agents.there:
             return int(self._ask("free", [path])[0])
         script = 'p=$1; while [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done; df -PB1 -- "$p" | tail -n 1'
         return int(self._sh(script, path, path=path).stdout.split()[3])
@@ -162,9 +163,9 @@ class CommandStorage:
         """Reserves room and lets go of it. Where the file system cannot reserve, 64 MiB at most are really written."""
         self._sh(PROBE, path, str(size_bytes), path=path, timeout_s=_LONG_S)
 
-    def _asks_agent(self, items: Sequence[object]) -> bool:
+    def _asks_agents(self, items: Sequence[object]) -> bool:
         """Whether the program that stays is asked: for a few files a command is quicker than to start it."""
-        return bool(items) and (self._agent.open or len(items) >= _MANY) and self._agent.begin()
+        return bool(items) and (self._agents.there or (len(items) >= _MANY and self._agents.begin()))
 
     def _told(self, question: Callable[[Sequence[str]], dict[str, _T]], paths: Sequence[str]) -> dict[str, _T]:
         """What the program that stays knows of many files."""
@@ -177,7 +178,7 @@ class CommandStorage:
     def _ask(self, verb: str, paths: Sequence[str]) -> list[bytes]:
         """The answer of the program that stays; its failure in our words."""
         with self._refusals(paths):
-            return self._agent.ask(verb, paths)
+            return self._agents.ask(verb, paths)
 
     @contextmanager
     def _refusals(self, paths: Sequence[str]) -> Iterator[None]:
