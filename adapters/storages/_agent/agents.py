@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from adapters._openssh.sides import Side
-from adapters.storages._agent.conversation import Conversation
+from adapters.storages._agent.conversation import Conversation, RefusedError
 from metadata.errors import MiddlewareError, PermanentError, SiteUnavailableError
 from staging.ports import FileDigest, FileStat
 
@@ -76,7 +76,9 @@ class Agents:
             try:
                 agent = agent or self._started()
                 yield agent
-            except SiteUnavailableError:
+            except RefusedError:
+                raise
+            except BaseException:  # of what it would say next nobody knows what it answers
                 if agent is not None:
                     agent.close()
                     agent = None

@@ -154,7 +154,7 @@ class CommandStorage:
 
     def free_bytes(self, path: str) -> int:
         """Room left for the user where `path` lies, or will lie."""
-        if self._agents.there:
+        if self._agents.there and self._agents.begin():
             return int(self._ask("free", [path])[0])
         script = 'p=$1; while [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done; df -PB1 -- "$p" | tail -n 1'
         return int(self._sh(script, path, path=path).stdout.split()[3])
@@ -165,7 +165,7 @@ class CommandStorage:
 
     def _asks_agents(self, items: Sequence[object]) -> bool:
         """Whether the program that stays is asked: for a few files a command is quicker than to start it."""
-        return bool(items) and (self._agents.there or (len(items) >= _MANY and self._agents.begin()))
+        return bool(items) and (self._agents.there or len(items) >= _MANY) and self._agents.begin()
 
     def _told(self, question: Callable[[Sequence[str]], dict[str, _T]], paths: Sequence[str]) -> dict[str, _T]:
         """What the program that stays knows of many files."""
