@@ -7,11 +7,11 @@ holds for its output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metadata.errors import MiddlewareError
+from metadata.errors import InvalidInputError, MiddlewareError
 from orchestrator.checks import sources
 from orchestrator.documents import Place, Problem
 from orchestrator.layers import Layer
@@ -122,23 +122,61 @@ def with_transforms(
     return workflow.model_copy(update={"steps": insertion.steps}), insertion.problems
 
 
-def _step_of(passage: _Passage, layer: Layer) -> Step:
-    through = passage.through
+def chain(
+    transforms: Sequence[str], *, find_layer: Callable[[str], Layer], parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A workflow's document: its input `files` passes through the transforms one after the other, where it lies.
+
+    Args:
+        transforms: `<use case>/<layer>` each; at least one.
+        find_layer: A use case's layer by name; raises MiddlewareError for a name that means none.
+        parameters: Each goes to whatever transforms declare it.
+
+    Raises:
+        InvalidInputError: One is no transform, or cannot take what the one before it makes, or a parameter is unknown.
+    """
+    steps: dict[str, Any] = {}
+    source, many = "inputs.files", True
+    unknown = set(parameters)
+    for number, name in enumerate(transforms, start=1):
+        layer = find_layer(name)
+        mine = {key: value for key, value in parameters.items() if key in layer.parameters}
+        unknown -= mine.keys()
+        try:
+            takes, document = _document_of(
+                Through.model_validate({"usecase": name, "with": mine}), layer, source=source, many=many
+            )
+        except _UnfitError as error:
+            raise InvalidInputError(str(error)) from error
+        step = f"pass-{number}-{name.partition('/')[2]}"
+        steps[step] = {**document, "at": {"near": takes}}
+        output, row = next(iter(layer.outputs.items()))
+        source, many = f"{step}.{output}", "scatter" in document or row.type is FileType.FILES
+    if unknown:
+        raise InvalidInputError(f"no transform has a parameter {min(unknown)!r}; see: convoy usecase show transforms")
+    return {"name": "copy-through", "inputs": {"files": {"type": "file[]"}}, "steps": steps}
+
+
+def _document_of(through: Through, layer: Layer, *, source: str, many: bool) -> tuple[str, dict[str, Any]]:
+    """The input that the transform takes, and what its step is like wherever it runs."""
     required = [name for name, row in layer.inputs.items() if not row.optional]
     if len(required) != 1 or len(layer.outputs) != 1:
         raise _UnfitError(f"{through.usecase} is no transform: it needs one required input and one output")
     takes = required[0]
-    each = layer.inputs[takes].type is FileType.FILE and passage.many
-    document: dict[str, Any] = {
+    each = layer.inputs[takes].type is FileType.FILE and many
+    return takes, {
         "description": f"{layer.summary} On the way of an input.",
         "usecase": through.usecase,
-        "scatter" if each else "in": {takes: passage.source},
+        "scatter" if each else "in": {takes: source},
         "with": through.parameters,
-        "when": passage.consumer.when,
-        "retries": passage.consumer.retries,
-        "at": _place_of(passage, takes),
     }
-    return Step.model_validate(document)
+
+
+def _step_of(passage: _Passage, layer: Layer) -> Step:
+    takes, document = _document_of(passage.through, layer, source=passage.source, many=passage.many)
+    consumer = passage.consumer
+    more = {"when": consumer.when, "retries": consumer.retries, "at": _place_of(passage, takes)}
+    return Step.model_validate({**document, **more})
 
 
 def _place_of(passage: _Passage, takes: str) -> Placement:

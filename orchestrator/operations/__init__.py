@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.operations.data.fetching import *  # noqa: F403
     from orchestrator.operations.data.keeping import *  # noqa: F403
     from orchestrator.operations.data.looking import *  # noqa: F403
+    from orchestrator.operations.data.passing import *  # noqa: F403
     from orchestrator.operations.data.putting import *  # noqa: F403
     from orchestrator.operations.data.reading import *  # noqa: F403
     from orchestrator.operations.data.removing import *  # noqa: F403
@@ -81,6 +82,7 @@ _WHERE = {
         "stat_data",
         "tag_data",
     ),
+    "data.passing": ("copy_through",),
     "data.putting": ("put_data",),
     "data.reading": ("Reader", "open_data"),
     "data.removing": ("Unwanted", "remove_data"),

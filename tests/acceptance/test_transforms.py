@@ -67,3 +67,29 @@ def test_an_owners_word_for_another_output_lets_nothing_out(
     refused = convoy("run", workflow(packed))
     assert refused.returncode != 0
     assert "train-slides-1-pack.packed" in refused.stderr
+
+
+def test_restricted_slides_are_copied_only_through_a_transform(
+    convoy: Convoy, home: Path, slides: Path, tmp_path: Path
+) -> None:
+    """To a site's store, and to a folder of one's own."""
+    restricted = ("--only-at", "here", "--only-at", "agh", "--release", "deidentified_slide")
+    assert convoy("data", "add", "private", slides, *restricted).returncode == 0
+    refused = convoy("data", "cp", "private", "lrz:", "--json")
+    assert refused.returncode != 0
+    assert "may lie only at" in refused.stdout
+    through = ("--through", "transforms/deidentify-slide")
+    copied = convoy("data", "cp", "private", "lrz:", *through, "--json")
+    assert copied.returncode == 0, copied.stderr
+    rows = json.loads(copied.stdout)
+    assert [row["site"] for row in rows] == ["lrz", "lrz"]
+    brought = [path for path in (home / "sites/lrz/data").rglob("*") if path.is_file()]
+    assert sorted(str(path) for path in brought) == sorted(row["path"] for row in rows)
+    assert not [path for path in brought if b"macro 1280x431" in path.read_bytes() or b"b414003d" in path.read_bytes()]
+    folder = tmp_path / "out"
+    again = convoy("data", "cp", "private/a.svs", f"site://lrz{folder}/", *through)
+    assert again.returncode == 0, again.stderr
+    assert [path.name for path in folder.iterdir()] == ["a.svs"]
+    packed = convoy("data", "cp", "private", "lrz:", "--through", "transforms/pack", "--json")
+    assert packed.returncode != 0
+    assert "may lie only at" in packed.stdout

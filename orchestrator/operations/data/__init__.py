@@ -4,9 +4,9 @@ selections.py  what people mean by the names that they give      adding.py    fi
 errands.py     what shall be brought where                       portions.py  how much of it at once
 carrying.py    brings it from wherever it lies best              shipping.py  how others see and hold that
 fetching.py    get                                               putting.py   put
-copying.py     cp, mv                                            removing.py  rm
-looking.py     ls, show, find, du                                copies.py    which copies are really there
-verifying.py   verify and repair                                 watching.py  new files of a folder
-reading.py     parts of files, for the file system               keeping.py   pins and rules
-cleaning.py    partial files that nobody wants
+copying.py     cp, mv                                            passing.py   cp --through
+looking.py     ls, show, find, du                                removing.py  rm
+verifying.py   verify and repair                                 copies.py    which copies are really there
+reading.py     parts of files, for the file system               watching.py  new files of a folder
+keeping.py     pins and rules                                    cleaning.py  partial files that nobody wants
 """

@@ -62,7 +62,13 @@ def copy_data(
     if isinstance(target, DatasetName):
         return _name_again(workspace, places, target, progress)
     storage_of(workspace, target.site)
-    found = items(workspace, places)
+    return copy_items(workspace, items(workspace, places), target, progress=progress)
+
+
+def copy_items(
+    workspace: Workspace, found: Sequence[Item], target: Store | Location, *, progress: FileProgress | None = None
+) -> list[Carried]:
+    """The files are at the target, too. Raises ConflictError where a name is taken: nothing was done then."""
     if isinstance(target, Store):
         return _to_store(workspace, found, target.site, progress)
     return carry(workspace, _to_folder(workspace, found, target), progress=progress)

@@ -26,8 +26,9 @@ from orchestrator.faces.cli.data.words import (
 )
 from orchestrator.faces.cli.lines import carried_line, tells_all
 from orchestrator.faces.cli.terminal import Terminal
-from orchestrator.faces.cli.values import parse_attributes
+from orchestrator.faces.cli.values import parse_attributes, parse_values
 from orchestrator.faces.cli.verbs import flag, several, verb
+from orchestrator.faces.cli.words import Parameters
 from orchestrator.faces.exit_codes import FAILED, outcome_of
 from orchestrator.settings import HERE
 
@@ -58,6 +59,7 @@ def register(data: typer.Typer) -> None:
     copied = [
         "convoy data cp camelyon17 agh:                       # bytes to a site's store",
         "convoy data cp camelyon17/train site://agh/scratch/  # bytes to a folder of one's own",
+        "convoy data cp private lrz: --through transforms/deidentify-slide",
         "convoy data cp camelyon17/train study/2026           # names only: content is shared",
         "convoy data cp site://agh/scratch/out results        # files of a site become known",
     ]
@@ -137,11 +139,33 @@ def get(
     terminal.answer(paths, tables.paths_view)
 
 
-def cp(terminal: Terminal, *, words: Destination, from_file: FromFile = None) -> None:
-    """Copy data to a site, verified; or give them further names. Nothing is overwritten."""
+def cp(
+    terminal: Terminal,
+    *,
+    words: Destination,
+    through: Annotated[
+        list[str] | None,
+        several(
+            "--through", metavar="USECASE/LAYER", about="A transform where the data lie; only what it makes is copied"
+        ),
+    ] = None,
+    params: Parameters = None,
+    from_file: FromFile = None,
+) -> None:
+    """Copy data to a site, verified; or give them further names. Nothing is overwritten.
+
+    With --through a run makes new files where the data lie, and only these are copied: so restricted data can leave a
+    site as what their owner releases. `convoy usecase show transforms` lists what there is.
+    """
     *sources, destination = names_given(words, from_file, least=2)
     with Counter(terminal, "copied") as counter:
-        done = operations.copy_data(terminal.workspace, sources, destination, progress=counter)
+        if through:
+            facts = parse_values(params or [], option="--param")
+            done: Sequence[Any] = operations.copy_through(
+                terminal.workspace, sources, destination, through, parameters=facts, progress=counter
+            )
+        else:
+            done = operations.copy_data(terminal.workspace, sources, destination, progress=counter)
     terminal.answer(done, tables.moved_view)
     _end_by(done)
 
