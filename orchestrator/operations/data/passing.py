@@ -82,8 +82,11 @@ def _transformed(workspace: Workspace, document: Mapping[str, Any], files: Seque
 
 
 def _made(workspace: Workspace, run: str, *, last: str) -> list[Item]:
-    """What the last transform made. Files keep their names, or the run's numbers before them where two are the same."""
+    """What the last transform made, each file by its own name; behind the number of its task where two are the same."""
     found = items(workspace, [DatasetName(dataset=run, path=last)])
     names = [posixpath.basename(item.relative) for item in found]
     counts = Counter(names)
-    return [item if counts[name] > 1 else replace(item, relative=name) for item, name in zip(found, names, strict=True)]
+    return [
+        replace(item, relative=name if counts[name] == 1 else f"{item.relative.partition('/')[0]}/{name}")
+        for item, name in zip(found, names, strict=True)
+    ]

@@ -43,7 +43,7 @@ def test_files_of_one_name_are_kept_apart(study: Workspace, tmp_path: Path) -> N
     [
         ((["study/a.tif"], "copies/x", [TRANSFORM]), InvalidInputError, "goes to a place"),
         ((["site://agh/tmp/x"], "lrz:", [TRANSFORM]), InvalidInputError, "convoy data add --site"),
-        ((["study/a.tif"], "lrz:", ["camnet/train"]), InvalidInputError, "is no transform"),
+        ((["study/a.tif"], "lrz:", ["camnet/layer3"]), InvalidInputError, "is no transform"),
         ((["study/a.tif"], "lrz:", ["transforms/compres"]), NotFoundError, "compress"),
         ((["study/nothing"], "lrz:", [TRANSFORM]), NotFoundError, "nothing"),
         ((["study/a.tif"], "nowhere:", [TRANSFORM]), NotFoundError, "nowhere"),
