@@ -11,6 +11,7 @@ from typing import cast
 from paramiko import Channel, SFTPClient, SSHException
 
 from adapters._openssh.errors import failure
+from adapters._openssh.logins import is_persons
 from adapters._openssh.programs import Program, running
 from adapters._openssh.sides import Side
 from staging.ports import Endpoint, SupportsSftp
@@ -45,8 +46,12 @@ class _Pipes:
 
 @contextmanager
 def sftp_session(side: Side, endpoint: Endpoint) -> Iterator[SFTPClient]:
-    """A session that ends with the block. Raises SiteUnavailableError, or StagingError where nobody is let in."""
-    if isinstance(endpoint.shell, SupportsSftp):
+    """A session that ends with the block. Raises SiteUnavailableError, or StagingError where nobody is let in.
+
+    It goes by the login that a person opened for all programs, else by the one that was opened for commands.
+    """
+    shared = side.door is not None and is_persons(side.door)
+    if isinstance(endpoint.shell, SupportsSftp) and not shared:
         session = endpoint.shell.open_sftp()
         try:
             yield session

@@ -116,23 +116,23 @@ class _Round:
         self._stopping = Event()
 
     def carried(self, errands: Iterable[Errand]) -> list[Carried]:
-        found: dict[Errand, Carried] = {}
+        found: dict[Errand, Carried | None] = {}
         pending: Iterable[Errand] = self._placed(errands, found)
         with self._crew() as crew:
             while True:
                 rows = [row for future in self._sent(crew, pending) for row in future.result()]
-                found |= rows
+                found.update(rows)
                 again = [errand for errand, row in rows if isinstance(row.error, _ELSEWHERE) and self._left[errand]]
                 if not again:
                     break
                 pending = again
         self._note_links()
-        return list(found.values())
+        return [row or stuck(errand) for errand, row in found.items()]
 
-    def _placed(self, errands: Iterable[Errand], found: dict[Errand, Carried]) -> Iterator[Errand]:
+    def _placed(self, errands: Iterable[Errand], found: dict[Errand, Carried | None]) -> Iterator[Errand]:
         """Those that can be taken from somewhere. All of them have their place in `found` then."""
         for errand in errands:
-            found[errand] = stuck(errand)
+            found[errand] = None
             self._left[errand] = self._sources(errand)
             if self._left[errand]:
                 yield errand

@@ -15,9 +15,9 @@ from adapters._openssh.logins import shared_words
 from adapters._openssh.sides import Side
 from adapters.movers._ssh.introductions import introduced
 from adapters.runners.ssh import Question, SshRunner
-from metadata.errors import NoSpaceError, StagingError, TransferInterruptedError
+from metadata.errors import LoginNeededError, NoSpaceError, StagingError, TransferInterruptedError
 from orchestrator.registry import load
-from staging.ports import Credential, Direction, Endpoint, MoveFile, MoveRequest
+from staging.ports import Credential, Direction, Endpoint, MoveFile, MoveRequest, ShellAnswer
 from tests.integration.movers.pairs import Pair, below, busy, move, opened_login, sha256, traces
 from tests.testbed.fixtures import TestbedSite, wait_until
 
@@ -284,6 +284,29 @@ def test_sftp_works_over_a_persons_login(pair: Pair, tmp_path: Path) -> None:
         assert runner.run(("echo", "still here")).stdout == "still here\n"
     finally:
         runner.close()
+
+
+class NobodyAsks:
+    """A shell for commands that could not log in by itself."""
+
+    def open_sftp(self) -> object:
+        """Nobody is there to answer."""
+        raise LoginNeededError("mvb wants a person", site="mvb")
+
+    def run(self, argv: tuple[str, ...], *, stdin: str = "", timeout_s: float = 60.0) -> ShellAnswer:
+        """No command is needed."""
+        raise AssertionError((argv, stdin, timeout_s))
+
+
+def test_sftp_goes_by_a_login_that_a_person_opened_elsewhere(pair: Pair, tmp_path: Path) -> None:
+    """As `convoy site login` does: this program's own connection would ask again, and nobody is there."""
+    (tmp_path / "file").write_bytes(b"content")
+    file = MoveFile(source_path=str(tmp_path / "file"), partial_path=f"{pair.folder}/x.part", size_bytes=7)
+    with opened_login(pair.destination) as door:
+        site = Endpoint(site="mvb", doors={"ssh": door}, shell=NobodyAsks())
+        here = Endpoint(site="here", doors={"file": {}})
+        move("sftp", MoveRequest(source=here, destination=site, files=(file,), direction=Direction.PUSH))
+    assert pair.at_destination("x.part").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize("mover", BETWEEN)
