@@ -34,7 +34,7 @@ class Shipments:
         mine = {"id": shipment, "state": "ACTIVE", "created_at": now, **this_process()}
         with self._sessions.writing() as session:
             session.change("DELETE FROM shipments WHERE heartbeat_at < :then", then=now - _KEPT_S)
-            session.change(_BEGIN, **facts, **mine)
+            session.change(_BEGIN, **{**facts, "name": _storable(facts["name"])}, **mine)
         return shipment
 
     def note(self, shipment: str, **values: Any) -> None:
@@ -49,6 +49,11 @@ class Shipments:
         with self._sessions.reading() as session:
             found = session.rows(_ENDED, most=ended)[::-1] if ended else []
             return [*found, *session.rows(_OPEN)]
+
+
+def _storable(name: str) -> str:
+    """A name for people: a file's may hold bytes that are no text, and a database takes text only."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_carried(row: Mapping[str, Any]) -> bool:

@@ -68,6 +68,11 @@ class Program:
         with contextlib.suppress(OSError):
             self.stdin.close()
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def wait(self) -> int:
         """Its exit code, once it has ended; negative after a signal."""
         return self._process.wait()

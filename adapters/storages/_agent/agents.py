@@ -38,7 +38,7 @@ class Agents:
     def there(self) -> bool:
         """Whether one has begun that can be asked."""
         with self._changing:
-            return self._busy > 0 or any(agent.fresh for agent in self._idle)
+            return self._busy > 0 or bool(self._idle)
 
     def begin(self) -> bool:
         """Whether one can be asked, now that it was started where there was none; some sites have no Python."""
@@ -82,6 +82,8 @@ class Agents:
                 if agent is not None:
                     agent.close()
                     agent = None
+                with self._changing:
+                    _close_all(self._idle)  # they have the same connection
                 raise
             finally:
                 self._give_back(agent)
@@ -91,12 +93,12 @@ class Agents:
         with self._changing:
             self._changing.wait_for(lambda: self._idle or not self._busy, timeout=_WAIT_S)
             self._busy += 1
-            while self._idle:
-                agent = self._idle.pop()
-                if agent.fresh:
-                    return agent
-                agent.close()
-        return None
+        while True:
+            with self._changing:
+                agent = self._idle.pop() if self._idle else None
+            if agent is None or agent.answers():
+                return agent
+            agent.close()
 
     def _give_back(self, agent: Conversation | None) -> None:
         with self._changing:

