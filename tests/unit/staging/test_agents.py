@@ -20,9 +20,20 @@ from metadata.errors import SiteUnavailableError
 HERE = Side(site="toy", door=None)
 
 
+_before: set[psutil.Process] = set()
+
+
+@pytest.fixture(autouse=True)
+def apart() -> None:
+    """Programs of earlier tests, which end when somebody collects garbage, are none of these tests'."""
+    _before.clear()
+    _before.update(children())
+
+
 def children() -> list[psutil.Process]:
-    """The programs that were started."""
-    return [row for row in psutil.Process().children() if "sys.stdin.buffer" in _words(row)]
+    """The programs that the test started."""
+    found = psutil.Process().children()
+    return [row for row in found if row not in _before and "sys.stdin.buffer" in _words(row)]
 
 
 def _words(process: psutil.Process) -> str:
