@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TypeVar
 
-FIRST_FILES, MOST_FILES = 1000, 4000
+FIRST_FILES, MOST_FILES = 2000, 8000
 FIRST_BYTES, MOST_BYTES = 256 << 20, 4 << 30
 """Of a portion. The first is small, so that the link has something to do soon; each is twice the one before, because
 each costs a question or two to the site."""

@@ -12,10 +12,10 @@ from orchestrator.operations.data.portions import FIRST_BYTES, FIRST_FILES, MOST
 
 def test_the_first_portion_is_small_and_each_is_twice_the_one_before() -> None:
     """Up to what one question to a site should hold."""
-    sizes = [len(portion) for portion in portions(range(20_000), size_bytes=lambda _: 1)]
+    sizes = [len(portion) for portion in portions(range(40_000), size_bytes=lambda _: 1)]
     assert sizes[:4] == [FIRST_FILES, 2 * FIRST_FILES, 4 * FIRST_FILES, MOST_FILES]
     assert max(sizes) == MOST_FILES
-    assert sum(sizes) == 20_000
+    assert sum(sizes) == 40_000
 
 
 def test_large_files_are_few_in_a_portion() -> None:
