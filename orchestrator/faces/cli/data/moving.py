@@ -154,8 +154,7 @@ def cp(
 ) -> None:
     """Copy data to a site, verified; or give them further names. Nothing is overwritten.
 
-    With --through a run makes new files where the data lie, and only these are copied: so restricted data can leave a
-    site as what their owner releases. `convoy usecase show transforms` lists what there is.
+    With --through, only what a run makes of the data where they lie is copied.
     """
     *sources, destination = names_given(words, from_file, least=2)
     with Counter(terminal, "copied") as counter:
