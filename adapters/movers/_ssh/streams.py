@@ -73,11 +73,9 @@ class Feed:
 
     def _work(self) -> None:
         for content in iter(self._bits.get, None):
-            rest = memoryview(content)
             # Who reads no more has a reason, and says it when asked how it ended.
             with contextlib.suppress(OSError, ValueError):
-                while rest:
-                    rest = rest[self._program.stdin.write(rest) :]
+                self._program.write(content)
         self._program.close_stdin()
 
 

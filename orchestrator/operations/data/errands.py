@@ -50,9 +50,13 @@ class Cargo:
 
 def cargo_of(errands: Sequence[Errand]) -> Cargo:
     """At least one errand."""
-    first, others = errands[0].name, len(errands) - 1
     size_bytes = sum(errand.content.size_bytes for errand in errands)
-    return Cargo(name=f"{first} with {others} more" if others else first, files=len(errands), size_bytes=size_bytes)
+    return Cargo(name=called(errands[0].name, files=len(errands)), files=len(errands), size_bytes=size_bytes)
+
+
+def called(first: str, *, files: int) -> str:
+    """What people call so many files together."""
+    return first if files == 1 else f"{first} with {files - 1} more"
 
 
 @dataclass(frozen=True, kw_only=True)

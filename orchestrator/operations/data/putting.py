@@ -13,7 +13,7 @@ from metadata.policy import Policy, combined
 from metadata.records import AttributeValue, NewFile
 from orchestrator.operations.data.adding import digested, found_here
 from orchestrator.operations.data.carrying import carry
-from orchestrator.operations.data.errands import Cargo, Carried, Errand, FileProgress, raise_first
+from orchestrator.operations.data.errands import Cargo, Carried, Errand, FileProgress, called, raise_first
 from orchestrator.operations.data.portions import portions
 from orchestrator.operations.data.selections import storage_of
 from orchestrator.operations.workspace import Workspace
@@ -105,13 +105,12 @@ def _check_names(workspace: Workspace, dataset: str, found: Sequence[_Found]) ->
     counts = Counter(name for name, _ in found)
     doubtful = [(name, path) for name, path in found if name in present or counts[name] > 1]
     wanted: dict[str, str] = {}
-    for name, path in doubtful:
-        (file,) = digested(workspace, [(name, path)], site=HERE)
-        if wanted.setdefault(name, file.sha256) != file.sha256:
-            raise ConflictError(f"two files would both be dataset://{dataset}/{name}; put them into folders")
-        if present.get(name, file.sha256) != file.sha256:
+    for file in digested(workspace, doubtful, site=HERE):
+        if wanted.setdefault(file.path, file.sha256) != file.sha256:
+            raise ConflictError(f"two files would both be dataset://{dataset}/{file.path}; put them into folders")
+        if present.get(file.path, file.sha256) != file.sha256:
             raise ConflictError(
-                f"dataset://{dataset}/{name} is there with other content, and content never changes under a name: "
+                f"dataset://{dataset}/{file.path} is there with other content, and content never changes under a name: "
                 "put the new file under another name"
             )
 
@@ -143,9 +142,8 @@ class _Load:
     @property
     def cargo(self) -> Cargo:
         """All of them."""
-        first, others = self._found[0][0], len(self._found) - 1
-        name = f"dataset://{self._dataset}/{first}" + (f" with {others} more" if others else "")
         many = len(self._workdirs)
+        name = called(f"dataset://{self._dataset}/{self._found[0][0]}", files=len(self._found))
         return Cargo(name=name, files=many * len(self._found), size_bytes=many * sum(self._sizes.values()))
 
     def errands(self) -> Iterator[Errand]:
