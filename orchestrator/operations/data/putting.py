@@ -104,6 +104,8 @@ def _check_names(workspace: Workspace, dataset: str, found: Sequence[_Found]) ->
     present = {file.path: file.sha256 for file in workspace.catalogue.files(dataset)} if dataset in known else {}
     counts = Counter(name for name, _ in found)
     doubtful = [(name, path) for name, path in found if name in present or counts[name] > 1]
+    if not doubtful:
+        return
     wanted: dict[str, str] = {}
     for file in digested(workspace, doubtful, site=HERE):
         if wanted.setdefault(file.path, file.sha256) != file.sha256:
