@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.storages._agent.program import duplicate
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat
@@ -20,7 +21,6 @@ from staging.ports import Endpoint, FileDigest, FileStat
 if TYPE_CHECKING:
     from adapters.storages._agent.agents import Agents
 
-_NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _BLOCK_BYTES = 1 << 20
 _MANY = 100
@@ -128,7 +128,7 @@ class PosixStorage:
         for source, target in pairs:
             with self._errors(source):
                 os.makedirs(os.path.dirname(target), exist_ok=True)
-                _copy(source, target)
+                duplicate(source, target)
 
     def remove(self, path: str) -> None:
         """The file or folder is gone."""
@@ -175,41 +175,6 @@ class PosixStorage:
             message = f"{site}: no room left for {path} ({error.strerror}); free some space there, then: convoy retry"
             return NoSpaceError(message, site=site)
         return SiteError(f"{site}: {error.strerror}: {path}", site=site)
-
-
-def _copy(source: str, target: str) -> None:
-    """All of a file into another, holes as holes; not every pair of file systems lets the kernel do it."""
-    with open(source, "rb") as read, open(target, "wb") as written:
-        for start, end in _extents(read.fileno()):
-            _copy_range(read.fileno(), written.fileno(), start, end)
-        written.truncate(os.fstat(read.fileno()).st_size)
-
-
-def _extents(file: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of whatever is no hole."""
-    at, size = 0, os.fstat(file).st_size
-    while at < size:
-        try:
-            at = os.lseek(file, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return
-            yield at, size  # the file system knows nothing of holes
-            return
-        begin, at = at, os.lseek(file, at, os.SEEK_HOLE)
-        yield begin, at
-
-
-def _copy_range(read: int, written: int, at: int, end: int) -> None:
-    """The bytes between two places of one file are at the same places of the other."""
-    try:
-        while at < end and (done := os.copy_file_range(read, written, min(end - at, 1 << 30), at, at)):
-            at += done
-    except OSError as error:
-        if error.errno not in _NO_KERNEL_COPY:
-            raise
-        while at < end and (block := os.pread(read, min(end - at, _BLOCK_BYTES), at)):
-            at += os.pwrite(written, block, at)
 
 
 ADAPTER = PosixStorage

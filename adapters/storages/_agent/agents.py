@@ -19,6 +19,8 @@ _WAIT_S = 0.1
 """Most questions are answered sooner than another program has started."""
 _NOT_AGAIN_S = 60.0
 """A site that let nobody in is left in peace for a while: it may count failed logins."""
+_LONG = ("digests", "copy")
+"""Every byte is read for them."""
 
 
 class Agents:
@@ -51,7 +53,7 @@ class Agents:
     def ask(self, verb: str, paths: Sequence[str]) -> list[bytes]:
         """The fields of the answer. Raises RefusedError, or SiteUnavailableError: it may have been done then."""
         with self._lent() as agent:
-            return agent.ask(verb, paths, long=verb == "digests")
+            return agent.ask(verb, paths, long=verb in _LONG)
 
     def digests(self, paths: Sequence[str]) -> dict[str, FileDigest]:
         """Of many files; one that is not there or cannot be read is absent from the answer."""

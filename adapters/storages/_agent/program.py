@@ -16,11 +16,13 @@ import sys
 
 TYPES = False
 if TYPES:
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
 IDLE_S = 60
 CHUNK = 1 << 20
 ABSENT = (errno.ENOENT, errno.ENOTDIR)
+NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 
 class FailedError(Exception):
@@ -99,14 +101,67 @@ def digest(path: bytes, buffer: bytearray) -> bytes:
 
 def rename(pairs: "list[bytes]") -> "list[bytes]":
     """Each source has its target's name, at once; the targets' folders are made."""
+    return for_each(pairs, os.replace)
+
+
+def copy(pairs: "list[bytes]") -> "list[bytes]":
+    """Each target holds what its source does; the targets' folders are made."""
+    return for_each(pairs, duplicate)
+
+
+def for_each(pairs: "list[bytes]", act: "Callable[[bytes, bytes], None]") -> "list[bytes]":
+    """Something is done with each source and its target."""
     folders = Folders()
     for number, (source, target) in enumerate(zip(pairs[0::2], pairs[1::2])):
         try:
             folders.make(target)
-            os.replace(source, target)
+            act(source, target)
         except OSError as error:
             raise FailedError(2 * number, error) from error
     return []
+
+
+def duplicate(source: "bytes | str", target: "bytes | str") -> None:
+    """All of a file in another one, holes as holes; the kernel copies, and shares blocks where it can."""
+    with open(source, "rb") as read, open(target, "wb") as written:
+        size = os.fstat(read.fileno()).st_size
+        for start, end in extents(read.fileno(), size):
+            duplicate_range(read.fileno(), written.fileno(), start, end)
+        written.truncate(size)
+
+
+def extents(file: int, size: int) -> "Iterator[tuple[int, int]]":
+    """Begin and end of whatever is no hole."""
+    at = 0
+    while at < size:
+        try:
+            at = os.lseek(file, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            yield at, size  # the file system knows nothing of holes
+            return
+        begin, at = at, os.lseek(file, at, os.SEEK_HOLE)
+        yield begin, at
+
+
+def duplicate_range(read: int, written: int, at: int, end: int) -> None:
+    """The bytes between two places of one file are at the same places of the other."""
+    try:
+        # Python has it since 3.8.
+        while at < end and hasattr(os, "copy_file_range"):
+            done = os.copy_file_range(read, written, min(end - at, 1 << 30), at, at)
+            if not done:
+                return
+            at += done
+    except OSError as error:
+        if error.errno not in NO_KERNEL_COPY:
+            raise
+    while at < end:
+        block = os.pread(read, min(end - at, CHUNK), at)
+        if not block:
+            return
+        at += os.pwrite(written, block, at)
 
 
 def remove(paths: "list[bytes]") -> "list[bytes]":
@@ -140,7 +195,7 @@ def free(paths: "list[bytes]") -> "list[bytes]":
 def answer(verb: bytes, fields: "list[bytes]") -> "list[bytes]":
     """`done` or `failed`, and what goes with it."""
     verbs = {
-        b"stats": stats, b"digests": digests, b"rename": rename, b"remove": remove, b"free": free,
+        b"stats": stats, b"digests": digests, b"rename": rename, b"copy": copy, b"remove": remove, b"free": free,
     }  # fmt: skip
     try:
         return [b"done", *verbs[verb](fields)]

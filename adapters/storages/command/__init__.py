@@ -127,15 +127,11 @@ class CommandStorage:
 
     def rename_all(self, pairs: Sequence[tuple[str, str]]) -> None:
         """The same for many files, in one process at the site where it has Python or Perl."""
-        if self._asks_agents(pairs):
-            for some in _chunks(pairs):
-                self._ask("rename", [path for pair in some for path in pair])
-        else:
-            self._pairwise(RENAME, pairs)
+        self._pairwise("rename", RENAME, pairs)
 
     def copy_all(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Each target holds what its source does."""
-        self._pairwise(COPY, pairs)
+        self._pairwise("copy", COPY, pairs)
 
     def remove(self, path: str) -> None:
         """The file or folder is gone."""
@@ -188,10 +184,14 @@ class CommandStorage:
         except RefusedError as error:
             raise self._failed(paths[error.number], str(error), error.code) from error
 
-    def _pairwise(self, script: str, pairs: Sequence[tuple[str, str]]) -> None:
-        """Runs a script that takes pairs of paths; its failure is told with the path of the pair that failed."""
+    def _pairwise(self, verb: str, script: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Asks for something, or runs its script; a failure is told with the path of the pair that failed."""
         for some in _chunks(pairs):
-            stdin = _joined(path for pair in some for path in pair)
+            paths = [path for pair in some for path in pair]
+            if self._asks_agents(pairs):
+                self._ask(verb, paths)
+                continue
+            stdin = _joined(paths)
             answer = self._run(("/bin/sh", "-c", script, "sh"), stdin=stdin, timeout_s=_LONG_S)
             if answer.exit_code != 0:
                 failed = _FAILED_PAIR.search(answer.stderr)

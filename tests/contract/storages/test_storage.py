@@ -165,6 +165,18 @@ def test_copies_are_files_of_their_own(storage: Storage, tmp_path: Path) -> None
         storage.copy_all([(str(tmp_path / "absent"), str(tmp_path / "to/absent"))])
 
 
+def test_holes_of_a_copy_are_holes(storage: Storage, tmp_path: Path) -> None:
+    """And what lies between them and at the end is the same."""
+    with (tmp_path / "from").open("wb") as file:
+        for place in (1 << 20, 8 << 20):
+            file.seek(place)
+            file.write(b"content")
+        file.truncate(16 << 20)
+    storage.copy_all([(str(tmp_path / "from"), str(tmp_path / "to"))])
+    assert storage.digest(str(tmp_path / "to")) == storage.digest(str(tmp_path / "from"))
+    assert (tmp_path / "to").stat().st_blocks * 512 < 1 << 20
+
+
 @pytest.mark.parametrize(
     ("offset", "size", "expected"),
     [(0, 4, b"0123"), (4, 3, b"456"), (8, 9, b"89"), (10, 1, b""), (99, 1, b""), (3, 0, b"")],
