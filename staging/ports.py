@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -30,6 +31,16 @@ class FileDigest:
     sha256: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What a site has, and what it has room for."""
+
+    facts: Mapping[str, FileStat]
+    """By path, of files that are there."""
+    free_bytes: int
+    """Left for the user, as the file system tells; a quota may leave less."""
+
+
 class Storage(Protocol):
     """The file system of one site. Paths are absolute.
 
@@ -45,6 +56,9 @@ class Storage(Protocol):
 
     def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
         """The facts of many files; one that is not there is absent from the answer."""
+
+    def survey(self, paths: Sequence[str]) -> Survey:
+        """The same, and the room that is left where the first of them, of which there is one, lies or will lie."""
 
     def digest(self, path: str) -> FileDigest:
         """The file's size and SHA-256, computed at the site."""
@@ -81,9 +95,6 @@ class Storage(Protocol):
 
     def remove_all(self, paths: Sequence[str]) -> None:
         """The same for many."""
-
-    def free_bytes(self, path: str) -> int:
-        """Room left for the user where `path` lies, as the file system tells; a user's quota may leave less."""
 
     def probe_room(self, path: str, *, size_bytes: int) -> None:
         """Reserves `size_bytes` in a file beside `path` and lets go of them: what no question tells of a quota.
@@ -228,6 +239,10 @@ class MoveFile:
     partial_path: str
     """Where the bytes are gathered; a partial file found there is resumed when the mover can."""
     size_bytes: int
+    final_path: str = ""
+    """The name that it shall have, on the same file system, once all of it is right."""
+    sha256: str = ""
+    """Of what is right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,14 +278,17 @@ class MoveResult:
     """By partial path, as it lies at the destination now; a file that the mover did not hash is absent."""
     facts: Mapping[str, FileStat] = field(default_factory=dict)
     """The same for what the destination's file system says of the files that the mover closed; they may be none."""
+    settled: AbstractSet[str] = frozenset()
+    """Partial paths of files that have their final names: the mover hashed what it wrote, and it was right."""
 
 
 class Mover(Protocol):
     """A tool that copies files between two endpoints.
 
-    It writes only to the partial paths (their folders are made), leaves them there when it breaks off, and never
-    renames them: the transfer engine does that once the digest is right. A file that lies whole at its partial path
-    already is not sent again where the mover `resumes`.
+    It writes only to the partial paths (their folders are made), and leaves them there when it breaks off. Their final
+    names are given by the transfer engine once the digest is right, or by a mover that hashes what it writes: then that
+    takes no question more. A file that lies whole at its partial path already is not sent again where the mover
+    `resumes`.
 
     Raises TransferInterruptedError (try again, resume), NoSpaceError, NotFoundError (a source is gone),
     SiteUnavailableError (try again) or StagingError (this mover cannot; another one may). `progress` may raise to

@@ -22,7 +22,7 @@ from metadata.errors import (
 )
 from metadata.policy import check_move
 from staging.orders import Arrival, Delivery, Order, Outcome, Trip
-from staging.ports import FileDigest, FileStat, MoveFile, Mover, MoveRequest, Progress, Storage
+from staging.ports import FileDigest, FileStat, MoveFile, Mover, MoveRequest, MoveResult, Progress, Storage
 from staging.routes import Routes, Way
 
 _SPARE_BYTES = 1 << 20
@@ -123,6 +123,8 @@ class _Load:
     """Bytes of the sources that are holes."""
     present: Mapping[str, FileStat] = field(default_factory=dict)
     """Partial files that lay there when the move began, by path."""
+    free_bytes: int = 0
+    """At the destination, as of then."""
     divisions_left: int = _DIVISIONS
 
     @property
@@ -175,7 +177,8 @@ class _Load:
             return
         # One question for all: at a site with a long way each would be a journey.
         partials = [order.partial_path for order in self.pending]
-        finals = self.destination.stats([*(order.destination.path for order in self.pending), *partials])
+        survey = self.destination.survey([*(order.destination.path for order in self.pending), *partials])
+        finals, self.free_bytes = survey.facts, survey.free_bytes
         self.present = {path: finals[path] for path in partials if path in finals}
         alike = [
             order.destination.path
@@ -200,8 +203,8 @@ class _Load:
             self._move_by_best()
 
     def _look_again(self) -> None:
-        """After a move broke off, there may be other partial files."""
-        self.present = self.destination.stats([order.partial_path for order in self.pending]) if self.pending else {}
+        """After a move broke off, there may be other partial files, and files that have their names."""
+        self._skip_present()
         self._use_partials()
 
     def _use_partials(self) -> None:
@@ -232,10 +235,9 @@ class _Load:
         if not self.pending:
             return
         wanted = sum(max(0, self._missing_bytes(order) - self._kept_holes(order)) for order in self.pending)
-        free = self.destination.free_bytes(self.pending[0].destination.path)
-        if free < wanted + _SPARE_BYTES:
+        if self.free_bytes < wanted + _SPARE_BYTES:
             site = self.destination.endpoint.site
-            message = f"{site}: {_shown(self.pending)} needs {wanted} bytes and {free} are free"
+            message = f"{site}: {_shown(self.pending)} needs {wanted} bytes and {self.free_bytes} are free"
             raise NoSpaceError(f"{message}; free some space there, then: convoy retry", site=site)
         if wanted >= _PROBED_BYTES:
             self.destination.probe_room(self.pending[0].partial_path, size_bytes=wanted)
@@ -286,7 +288,7 @@ class _Load:
             return
         free = None
         with suppress(MiddlewareError):  # the first error is what is told then
-            free = self.destination.free_bytes(self.pending[0].destination.path)
+            free = self.destination.survey([self.pending[0].destination.path]).free_bytes
         if free is not None and free < _SPARE_BYTES:
             site = self.destination.endpoint.site
             message = f"{site}: no room left for {_shown(self.pending)}; free some space there, then: convoy retry"
@@ -326,12 +328,7 @@ class _Load:
         request = MoveRequest(
             source=self.source.endpoint,
             destination=self.destination.endpoint,
-            files=tuple(
-                MoveFile(
-                    source_path=order.source.path, partial_path=order.partial_path, size_bytes=order.content.size_bytes
-                )
-                for order in orders
-            ),
+            files=tuple(_file(order) for order in orders),
             direction=way.direction,
             credential=way.credential,
             streams=way.streams,
@@ -342,7 +339,9 @@ class _Load:
         moved = {order: self._missing_bytes(order) for order in orders}
         if len(orders) == 1:
             moved[orders[0]] = result.bytes_moved
-        wrong = self._accept(orders, result.digests, moved, seen=result.facts)
+        self._settle(orders, result, moved)
+        unsettled = [order for order in orders if order not in self.outcomes]
+        wrong = self._accept(unsettled, result.digests, moved, seen=result.facts)
         seconds = time.monotonic() - begin
         self.trips.append(
             Trip(
@@ -370,6 +369,13 @@ class _Load:
         return order.content.size_bytes - min(facts.size_bytes if facts else 0, order.content.size_bytes)
 
     # -- after -------------------------------------------------------------------------------------------------
+
+    def _settle(self, orders: Sequence[Order], result: MoveResult, moved: Mapping[Order, int]) -> None:
+        """What the mover found right, and gave its final name, has arrived."""
+        for order in orders:
+            facts = result.facts.get(order.partial_path) if order.partial_path in result.settled else None
+            if facts and facts.size_bytes == order.content.size_bytes:
+                self.outcomes[order] = Arrival(bytes_moved=moved[order], facts=facts)
 
     def _accept(
         self,
@@ -452,6 +458,13 @@ class _Load:
 
 def _place(order: Order) -> str:
     return place_of(order.destination.site, order.partial_path)
+
+
+def _file(order: Order) -> MoveFile:
+    return MoveFile(
+        source_path=order.source.path, partial_path=order.partial_path, size_bytes=order.content.size_bytes,
+        final_path=order.destination.path, sha256=order.content.sha256,
+    )  # fmt: skip
 
 
 def _partials(orders: Sequence[Order]) -> set[str]:

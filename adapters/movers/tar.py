@@ -1,4 +1,4 @@
-"""Streams many files as tar archives, hashed while they are written: one pass, whatever their number.
+"""Streams many files, hashed while they are written and given their names: one pass, whatever their number.
 
 The files are shared out to as many streams as are wanted, each with a TCP connection of its own.
 A small Python program is sent to the sites (`_ssh.agent`); where a site has no Python, GNU tar stands in for it.
@@ -10,7 +10,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -41,13 +42,14 @@ from staging.ports import (
 
 _AGENT = Path(agent.__file__).read_bytes()
 _PROBE = """\
-command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys; sys.exit(sys.version_info < (3, 6))'
+command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys, zlib; sys.exit(sys.version_info < (3, 6))'
 printf '\\n%s\\n' "$?\""""
 # The program comes by the standard input, before its own input: no argument is long, and nothing is written at a site.
 _PACK = "import sys; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
 # A login shell may talk before the stream begins.
 _UNPACK = (
-    "import sys; r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); "
+    "import io, sys; sys.stdin = io.TextIOWrapper(open(0, 'rb', 1 << 18)); "
+    "r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); "
     "exec(r.read(int(r.readline() or sys.exit({short}))))"
 )
 _GNU_PACK = 'head -c "$1"; exec tar -cPhSf - --format=gnu --hard-dereference --no-recursion --null -T -'
@@ -89,6 +91,11 @@ class _Plan:
     def targets(self) -> list[bytes]:
         """Where they shall be."""
         return [os.fsencode(file.partial_path) for file in self.files]
+
+    @property
+    def form(self) -> bytes:
+        """Of the stream."""
+        return b"plain" if self.packs and self.unpacks else b"tar"
 
     @property
     def streams(self) -> int:
@@ -134,7 +141,10 @@ class TarMover:
             with ExitStack() as stack:
                 tally.read(_Hands(plan, stack))
         tally.finish()
-        return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts)
+        return MoveResult(
+            bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts,
+            settled=tally.settled,
+        )  # fmt: skip
 
     def reach(self, endpoint: Endpoint) -> None:
         """A login that all movers over SSH share is open, and it is known whether the site has Python."""
@@ -208,15 +218,16 @@ def _begin(plan: _Plan) -> bytes:
     if not plan.packs:
         return preamble
     rate = (plan.request.limit_bytes_per_s or 0.0) / plan.streams
-    return _program() + b"%f %d\n" % (rate, len(preamble)) + preamble
+    return _program() + b"%f %s %d\n" % (rate, plan.form, len(preamble)) + preamble
 
 
 def _some(plan: _Plan, numbers: Sequence[int]) -> bytes:
     """What the source's half reads then: files that go into the stream next."""
     if not plan.packs:
         return b"".join(name + b"\0" for name in plan.names)
-    there = _rows(plan, plan.targets, numbers) if plan.unpacks else b""
-    return _rows(plan, plan.sources, numbers) + b"%d\n" % len(there) + there
+    here = _listed((plan.names[n], plan.sources[n], b"%d" % plan.offsets[n]) for n in numbers)
+    there = _targets(plan, numbers) if plan.unpacks else b""
+    return b"%d %d\n" % (len(here), len(there)) + here + there
 
 
 def _consumer(plan: _Plan, destination: Side) -> Half:
@@ -234,18 +245,28 @@ def _python(side: Side, program: str, *arguments: str) -> Half:
 def _preamble(plan: _Plan) -> bytes:
     """What the unpacker reads before the stream. Only where GNU tar packs it has to be told all at once."""
     rate = 0.0 if plan.packs else plan.request.limit_bytes_per_s or 0.0
-    rows = _rows(plan, plan.targets, () if plan.packs else range(len(plan.files)))
-    return f"\n{plan.mark}\n".encode() + _program() + b"%f\n" % rate + rows
+    rows = b"" if plan.packs else _targets(plan, range(len(plan.files)))
+    return f"\n{plan.mark}\n".encode() + _program() + b"%f %s %d\n" % (rate, plan.form, len(rows)) + rows
 
 
 def _program() -> bytes:
     return b"%d\n" % len(_AGENT) + _AGENT
 
 
-def _rows(plan: _Plan, paths: Sequence[bytes], numbers: Sequence[int]) -> bytes:
-    """Some of the files, as the program reads them."""
-    listed = b"".join(b"%d\0%s\0%s\0%d\0" % (n, plan.names[n], paths[n], plan.offsets[n]) for n in numbers)
-    return b"%d\n" % len(listed) + listed
+def _targets(plan: _Plan, numbers: Sequence[int]) -> bytes:
+    """Where some of the files shall be, as the unpacker reads it."""
+    return _listed(
+        (plan.names[n], b"%d" % n, plan.targets[n], b"%d" % plan.offsets[n], *_final(plan.files[n])) for n in numbers
+    )
+
+
+def _final(file: MoveFile) -> tuple[bytes, bytes]:
+    return os.fsencode(file.final_path), file.sha256.encode()
+
+
+def _listed(rows: Iterable[Sequence[bytes]]) -> bytes:
+    """Paths are much alike, and a list of them a hundredth of small files."""
+    return zlib.compress(b"".join([field + b"\0" for row in rows for field in row]), level=1)
 
 
 class _Hands:
@@ -300,6 +321,7 @@ class _Tally:
     growth: Growth
     digests: dict[str, FileDigest] = field(default_factory=dict)
     facts: dict[str, FileStat] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
     moved: int = 0
     holes: int = 0
     """What did not travel, being nothing."""
@@ -311,6 +333,7 @@ class _Tally:
     def __post_init__(self) -> None:
         missing = sum(file.size_bytes for file in self.plan.files) - sum(self.plan.offsets)
         self._lying = self.plan.request.size_bytes - missing
+        self._mark = self.plan.mark.encode()
 
     def begin(self) -> None:
         """Something may lie there already."""
@@ -329,26 +352,37 @@ class _Tally:
             if line.startswith(b"/"):
                 self._take_name()
             return None
-        if not line.startswith(self.plan.mark.encode()):
+        if not line.startswith(self._mark):
             return None
-        _, kind, number, size, *more = line.decode().split()
-        self._count(kind, int(number), int(size), *more)
-        return int(number) if kind == "whole" else None
+        _, kind, number, *rest = line.split()
+        if kind == b"whole":
+            self._count(int(number), *rest)
+            return int(number)
+        self._begun[int(number)] = int(rest[0]) - self.plan.offsets[int(number)]
+        self.growth.tell(self._lying + sum(self._begun.values()))
+        return None
 
-    def _count(self, kind: str, number: int, size: int, holes: str = "0", sha256: str = "", *facts: str) -> None:
-        arrived = size - self.plan.offsets[number]
-        if kind == "whole":
-            path = self.plan.files[number].partial_path
-            self.digests[path] = FileDigest(size_bytes=size, sha256=sha256)
-            found, modified_ns, inode = map(int, facts)
-            self.facts[path] = FileStat(size_bytes=found, modified_ns=modified_ns, inode=inode)
-            self._begun.pop(number, None)
-            self._add(arrived)
-            self.moved -= int(holes)
-            self.holes += int(holes)
+    def _count(
+        self,
+        number: int,
+        size: bytes,
+        holes: bytes,
+        found: bytes,
+        modified_ns: bytes,
+        inode: bytes,
+        sha256: bytes = b"",
+    ) -> None:
+        """A file lies there whole; without a digest it has its final name, too."""
+        path = self.plan.files[number].partial_path
+        if sha256:
+            self.digests[path] = FileDigest(size_bytes=int(size), sha256=sha256.decode())
         else:
-            self._begun[number] = arrived
-            self.growth.tell(self._lying + sum(self._begun.values()))
+            self.settled.add(path)
+        self.facts[path] = FileStat(size_bytes=int(found), modified_ns=int(modified_ns), inode=int(inode))
+        self._begun.pop(number, None)
+        self._add(int(size) - self.plan.offsets[number])
+        self.moved -= int(holes)
+        self.holes += int(holes)
 
     def _take_name(self) -> None:
         """GNU tar says a file's name when it begins with it, and knows no digest: the one before is there."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from adapters.storages._agent.program import duplicate
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import CommandRunner, SiteSettings
-from staging.ports import Endpoint, FileDigest, FileStat
+from staging.ports import Endpoint, FileDigest, FileStat, Survey
 
 if TYPE_CHECKING:
     from adapters.storages._agent.agents import Agents
@@ -143,14 +143,14 @@ class PosixStorage:
         for path in paths:
             self.remove(path)
 
-    def free_bytes(self, path: str) -> int:
-        """Room left for the user where `path` lies, or will lie."""
-        place = Path(path)
+    def survey(self, paths: Sequence[str]) -> Survey:
+        """The same, and the room that is left where the first of them lies, or will lie."""
+        place = Path(paths[0])
         while not place.exists():
             place = place.parent
-        with self._errors(path):
+        with self._errors(paths[0]):
             facts = os.statvfs(place)
-        return facts.f_bavail * facts.f_frsize
+        return Survey(facts=self.stats(paths), free_bytes=facts.f_bavail * facts.f_frsize)
 
     def probe_room(self, path: str, *, size_bytes: int) -> None:
         """Reserves `size_bytes` in a file beside `path` and lets go of them."""

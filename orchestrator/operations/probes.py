@@ -208,7 +208,7 @@ def probe_storage(trial: Trial) -> str:
 
 def probe_room(trial: Trial) -> str:
     """There is room, and the user's quota lets them have some of it."""
-    free_bytes = trial.opened.storage.free_bytes(str(trial.folder))
+    free_bytes = trial.opened.storage.survey([str(trial.folder)]).free_bytes
     trial.opened.storage.probe_room(str(trial.folder / "room"), size_bytes=ROOM_BYTES)
     return f"{shown_size(free_bytes)} free by the file system; {shown_size(ROOM_BYTES)} were to be had"
 

@@ -1,18 +1,18 @@
-"""Packs files into a tar stream, and unpacks and hashes such a stream.
+"""Packs files into a stream; unpacks and hashes such a stream, and gives the files their names.
 
 It is sent to sites as text and runs there by itself: Python 3.6, the standard library, nothing else, so it knows no
-walrus and no annotations. Paths are bytes, because a site's locale is not ours. Both halves speak plain tar, so that
-GNU tar can stand at the other end.
+walrus and no annotations. Paths are bytes, because a site's locale is not ours. Both halves can speak tar, so that GNU
+tar can stand at the other end. Among themselves they leave out its blocks, which are a twentieth of a small file.
 """
 
 import contextlib
 import errno
 import fcntl
 import hashlib
-import io
 import os
 import sys
 import time
+import zlib
 
 TYPES = False
 if TYPES:
@@ -71,7 +71,8 @@ def header(name: bytes, size: int, kind: bytes = b"0", end: bytes = b"") -> byte
     """A member's header; a name that is too long goes before it, in GNU's manner."""
     before = b""
     if len(name) > 100:
-        before = header(b"././@LongLink", len(name) + 1, b"L") + padded(name + b"\0")
+        long = name + b"\0"
+        before = header(b"././@LongLink", len(long), b"L") + long + b"\0" * (-len(long) % BLOCK)
         name = name[:100]
     start = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits(size) + b"00000000000\0"
     rest = (kind + b"\0" * 100 + b"ustar  \0").ljust(MAP_AT - 156, b"\0") + end
@@ -119,9 +120,34 @@ def extents_of(file: int, offset: int, end: int) -> "list[tuple[int, int]]":
     return found
 
 
-def padded(content: bytes) -> bytes:
-    """Filled up to whole blocks."""
-    return content + b"\0" * (-len(content) % BLOCK)
+class Tar:
+    """The stream as GNU tar speaks it."""
+
+    unit = BLOCK
+    end = b"\0" * 2 * BLOCK
+    header = staticmethod(header)
+    sparse_header = staticmethod(sparse_header)
+
+
+class Plain:
+    """The stream as only these two halves speak it: a line before each member, and nothing behind it."""
+
+    unit = 1
+    end = b"\n"
+
+    @staticmethod
+    def header(name: bytes, size: int, kind: bytes = b"0") -> bytes:
+        """KIND, NAME, SIZE."""
+        return b"%s %s %d\n" % (kind, name, size)
+
+    @staticmethod
+    def sparse_header(name: bytes, extents: "list[tuple[int, int]]", size: int) -> bytes:
+        """The same, and START:LENGTH of all that is no hole."""
+        listed = b" ".join([b"%d:%d" % extent for extent in extents])
+        return b"S %s %d %s\n" % (name, size, listed)
+
+
+FORMS = {b"tar": Tar, b"plain": Plain}  # type: dict[bytes, type[Tar] | type[Plain]]
 
 
 def write_all(out: int, content: "bytes | memoryview") -> None:
@@ -134,9 +160,10 @@ def write_all(out: int, content: "bytes | memoryview") -> None:
 class Packer:
     """Writes members; small ones are gathered, large ones go from the file to the pipe without a copy."""
 
-    def __init__(self, out: int, pace: Pace) -> None:
+    def __init__(self, out: int, pace: Pace, form: "type[Tar] | type[Plain]") -> None:
         self.out = out
         self.pace = pace
+        self.form = form
         self.gathered = []  # type: list[bytes]
         self.size = 0
 
@@ -146,6 +173,15 @@ class Packer:
         self.size += len(content)
         if self.size >= SMALL:
             self.flush()
+
+    def pad(self, size: int) -> None:
+        """What follows a member of that size is in the stream."""
+        if -size % self.form.unit:
+            self.put(b"\0" * (-size % self.form.unit))
+
+    def put_rows(self, rows: bytes) -> None:
+        """A list of files for the other half, which speaks as we do; an empty one has it report."""
+        self.put(Plain.header(b"rows", len(rows), ROWS) + rows)
 
     def flush(self) -> None:
         """What was gathered is in the stream."""
@@ -165,14 +201,13 @@ class Packer:
             if size > SMALL and facts.st_blocks * 512 < facts.st_size - CHUNK:
                 self.add_sparse(name, file, offset, size)
                 return
-            self.put(header(name, size))
+            self.put(self.form.header(name, size))
             if size > SMALL:
                 self.flush()
                 self.stream(file, offset, size)
-                self.put(b"\0" * (-size % BLOCK))
             elif size:
-                content = os.pread(file, size, offset)
-                self.put(padded(content.ljust(size, b"\0")))
+                self.put(os.pread(file, size, offset).ljust(size, b"\0"))
+            self.pad(size)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
@@ -183,11 +218,11 @@ class Packer:
     def add_sparse(self, name: bytes, file: int, offset: int, size: int) -> None:
         """A file whose holes do not travel."""
         extents = extents_of(file, offset, offset + size)
-        self.put(sparse_header(name, extents, size))
+        self.put(self.form.sparse_header(name, extents, size))
         self.flush()
         for start, length in extents:
             self.stream(file, offset + start, length)
-        self.put(b"\0" * (-sum(length for _, length in extents) % BLOCK))
+        self.pad(sum(length for _, length in extents))
 
     def stream(self, file: int, offset: int, size: int) -> None:
         """A large file's bytes."""
@@ -213,10 +248,10 @@ def send(out: int, file: int, offset: int, size: int) -> int:
     return len(content)
 
 
-def rows_of(line: bytes, source: "BinaryIO") -> "list[tuple[bytes, bytes, bytes, int]]":
-    """A list of files: "BYTES", then that many bytes of fields, each ended by a NUL, four to a file."""
-    fields = source.read(int(line)).split(b"\0")
-    return list(zip(fields[0::4], fields[1::4], fields[2::4], map(int, fields[3::4])))
+def rows_of(content: bytes, columns: int) -> "Iterator[tuple[bytes, ...]]":
+    """A list of files: so many fields to a file, each ended by a NUL, and all of that made smaller; or nothing."""
+    fields = iter(zlib.decompress(content).split(b"\0") if content else ())
+    return zip(*[fields] * columns)
 
 
 def widen(pipe: int) -> None:
@@ -226,26 +261,25 @@ def widen(pipe: int) -> None:
 
 
 def pack(source: "BinaryIO", out: int) -> None:
-    r"""source: "RATE BYTES\n" and as many bytes, which go before the stream, then lists of files until it ends.
+    r"""source: "RATE FORM BYTES\n" and as many bytes, which go before the stream, then lists of files until it ends.
 
-    Behind each comes "BYTES\n" and such a list for the other half; GNU tar needs none. An empty one has it report.
+    A list is "BYTES BYTES\n", as many bytes for this half and as many for the other one; GNU tar needs none.
     """
-    rate, size = source.readline().split()
+    rate, form, size = source.readline().split()
     widen(out)
-    packer = Packer(out, Pace(float(rate)))
+    packer = Packer(out, Pace(float(rate)), FORMS[form])
     packer.put(source.read(int(size)))
     packer.flush()  # the other half starts meanwhile
     for line in iter(source.readline, b""):
-        rows = rows_of(line, source)
-        others = source.read(int(source.readline()))
+        rows, others = [source.read(int(size)) for size in line.split()]
         if others:
-            packer.put(header(b"rows", len(others), ROWS) + padded(others))
-        for _, name, path, offset in rows:
-            packer.add(name, path, offset)
+            packer.put_rows(others)
+        for name, path, offset in rows_of(rows, 3):
+            packer.add(name, path, int(offset))
         if others:
-            packer.put(header(b"rows", 2, ROWS) + padded(b"0\n"))
+            packer.put_rows(b"")
         packer.flush()
-    packer.put(b"\0" * 2 * BLOCK)
+    packer.put(packer.form.end)
     packer.flush()
 
 
@@ -279,10 +313,10 @@ class Reporter:
         if time.monotonic() - self.told > REPORT_S:
             self.say(b"at", number, b"%d" % size)
 
-    def whole(self, number: bytes, size: int, holes: int, digest: str, facts: os.stat_result) -> None:
-        """A file lies there; so much of it did not travel, being holes."""
-        seen = b"%d %d %d" % (facts.st_size, facts.st_mtime_ns, facts.st_ino)
-        self.say(b"whole", number, b"%d" % size, b"%d" % holes, digest.encode(), seen)
+    def whole(self, number: bytes, size: int, holes: int, digest: bytes, facts: os.stat_result) -> None:
+        """A file lies there; so much of it did not travel, being holes. One that is right has its name: no digest."""
+        words = size, holes, facts.st_size, facts.st_mtime_ns, facts.st_ino, digest
+        self.say(b"whole", number, b"%d %d %d %d %d %s" % words)
 
 
 class Hasher:
@@ -316,15 +350,17 @@ class Hasher:
 class Unpacker:
     """Writes members to the paths that their names stand for."""
 
-    def __init__(self, source: "Any", pace: Pace, reporter: Reporter) -> None:
+    def __init__(self, source: "Any", pace: Pace, form: "type[Tar] | type[Plain]", reporter: Reporter) -> None:
         self.source = source
         self.pace = pace
+        self.form = form
         self.reporter = reporter
-        self.targets = {}  # type: dict[bytes, tuple[bytes, bytes, int]]
+        self.targets = {}  # type: dict[bytes, tuple[bytes, ...]]
 
-    def expect(self, line: bytes, source: "BinaryIO") -> None:
+    def expect(self, rows: bytes) -> None:
         """The files of a list may come."""
-        self.targets.update((name, (number, path, offset)) for number, name, path, offset in rows_of(line, source))
+        self.targets.update((row[0], row[1:]) for row in rows_of(rows, 6))
+        self.reporter.flush()  # there may be no more before that was heard
 
     def take(self, size: int) -> bytes:
         """Exactly that many bytes."""
@@ -333,6 +369,25 @@ class Unpacker:
             raise FailureError(SHORT, "the stream ended before its time")
         self.pace.count(size)
         return content
+
+    def skip_padding(self, size: int) -> None:
+        """What follows a member of that size is taken, too."""
+        if -size % self.form.unit:
+            self.take(-size % self.form.unit)
+
+    def lines(self) -> "Iterator[tuple[bytes, int, list[tuple[int, int]]]]":
+        """The same as `members` of a plain stream."""
+        for line in iter(self.source.readline, Plain.end):
+            if not line.endswith(b"\n"):
+                raise FailureError(SHORT, "the stream ended before its time")
+            kind, name, size, *extents = line.split()
+            if kind == ROWS:
+                self.expect(self.take(int(size)))
+            elif kind == b"S":
+                pairs = [extent.split(b":") for extent in extents]
+                yield name, int(size), [(int(start), int(length)) for start, length in pairs]
+            else:
+                yield name, int(size), [(0, int(size))]
 
     def members(self) -> "Iterator[tuple[bytes, int, list[tuple[int, int]]]]":
         """Name and size of each member and what is no hole of it, which must be taken before the next."""
@@ -345,11 +400,6 @@ class Unpacker:
             size = number_of(block[124:136])
             if kind == b"L":
                 long_name = self.take(size + -size % BLOCK)[:size].rstrip(b"\0")
-                continue
-            if kind == ROWS:
-                content = io.BytesIO(self.take(size + -size % BLOCK))
-                self.expect(content.readline(), content)
-                self.reporter.flush()  # there may be no more before that was heard
                 continue
             extents = [(0, size)]
             if kind == b"S":
@@ -369,27 +419,39 @@ class Unpacker:
         rows = [(fields[at : at + 12], fields[at + 12 : at + 24]) for at in range(0, len(fields), 24)]
         return size, [(number_of(start), number_of(length)) for start, length in rows if start.strip(b"\0")]
 
-    def write(self, number: bytes, path: bytes, offset: int, size: int, extents: "list[tuple[int, int]]") -> None:
-        """`size` more bytes lie in the file, after its first `offset` bytes; what is no hole is in the stream."""
+    def write(self, name: bytes, size: int, extents: "list[tuple[int, int]]") -> None:
+        """`size` more bytes lie in the file of that name; what is no hole is in the stream."""
+        number, path, begin, final, sha256 = self.targets.pop(name)
+        offset = int(begin)
+        try:
+            digest = self.filled(number, path, offset, size, extents).hexdigest().encode()
+            if final and digest == sha256:
+                give_name(path, final)
+                path, digest = final, b""
+            # Some file systems set the time when a file is closed.
+            facts = os.stat(path)  # noqa: PTH116 - of bytes
+        except OSError as error:
+            raise FailureError(FULL, words(path, error)) from error
+        holes = size - sum(length for _, length in extents)
+        self.reporter.whole(number, offset + size, holes, digest, facts)
+
+    def filled(self, number: bytes, path: bytes, offset: int, size: int, extents: "list[tuple[int, int]]") -> "Any":
+        """The digest of a file that has all its bytes, its first `offset` ones among them."""
         digest = hashlib.sha256()
-        flags = os.O_RDWR | os.O_CREAT | (0 if offset else os.O_TRUNC)
-        file = opened(path, flags)
+        file = opened(path, os.O_RDWR | os.O_CREAT | (0 if offset else os.O_TRUNC))
         try:
             if offset:
-                begin(file, digest, offset)
+                hash_beginning(file, digest, offset)
             if size > SMALL or extents != [(0, size)]:
                 self.stream(number, file, digest, offset, size, extents)
             elif size:
-                content = self.take(size + -size % BLOCK)
-                content = content[:size] if len(content) > size else content
+                content = self.take(size)
+                self.skip_padding(size)
                 write_all(file, content)
                 digest.update(content)
         finally:
             os.close(file)
-        holes = size - sum(length for _, length in extents)
-        # Some file systems set the time when a file is closed.
-        facts = os.stat(path)  # noqa: PTH116 - of bytes
-        self.reporter.whole(number, offset + size, holes, digest.hexdigest(), facts)
+        return digest
 
     def stream(
         self, number: bytes, file: int, digest: "Any", offset: int, size: int, extents: "list[tuple[int, int]]"
@@ -405,7 +467,7 @@ class Unpacker:
         finally:
             os.ftruncate(file, os.lseek(file, 0, os.SEEK_CUR))
             hasher.close()
-        self.take(-sum(length for _, length in extents) % BLOCK)
+        self.skip_padding(sum(length for _, length in extents))
 
     def skip(self, number: bytes, file: int, hasher: Hasher, at: int, end: int) -> None:
         """A hole: it is hashed, and that is all."""
@@ -441,7 +503,7 @@ def opened(path: bytes, flags: int) -> int:
         return os.open(path, flags, 0o666)
 
 
-def begin(file: int, digest: "Any", size: int) -> None:
+def hash_beginning(file: int, digest: "Any", size: int) -> None:
     """What an earlier try left is hashed, and gone on with."""
     left = size
     while left:
@@ -459,19 +521,28 @@ def number_of(field: bytes) -> int:
     return int(field.strip(b" \0") or b"0", 8)
 
 
+def give_name(path: bytes, final: bytes) -> None:
+    """A file has its final name, at once; its folder is made where it is missing."""
+    try:
+        os.replace(path, final)  # noqa: PTH105 - of bytes
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(final), exist_ok=True)  # noqa: PTH103, PTH120 - of bytes
+        os.replace(path, final)  # noqa: PTH105 - of bytes
+
+
 def unpack(source: "BinaryIO", out: int, mark: bytes) -> None:
-    r"""source: "RATE\n", a list of number, name in the stream, path and offset, then the stream, more lists in it."""
+    r"""source: "RATE FORM BYTES\n" and as many bytes of a list, then the stream, which may hold more lists.
+
+    Lists are of name in the stream, number, path, offset, final name and SHA-256; without these no name is given.
+    """
+    rate, form, size = source.readline().split()
     reporter = Reporter(out, mark)
-    unpacker = Unpacker(source, Pace(float(source.readline())), reporter)
-    unpacker.expect(source.readline(), source)
+    unpacker = Unpacker(source, Pace(float(rate)), FORMS[form], reporter)
+    unpacker.expect(source.read(int(size)))
     widen(source.fileno())
     try:
-        for name, size, extents in unpacker.members():
-            number, path, offset = unpacker.targets.pop(name)
-            try:
-                unpacker.write(number, path, offset, size, extents)
-            except OSError as error:
-                raise FailureError(FULL, words(path, error)) from error
+        for member in unpacker.members() if unpacker.form is Tar else unpacker.lines():
+            unpacker.write(*member)
     finally:
         reporter.flush()
     if unpacker.targets:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from adapters._openssh.sides import Side
 from adapters.storages._agent.conversation import Conversation, RefusedError
 from metadata.errors import MiddlewareError, PermanentError, SiteUnavailableError
-from staging.ports import FileDigest, FileStat
+from staging.ports import FileDigest, FileStat, Survey
 
 _MOST = 3
 """Of sshd's ten sessions on a connection, movers need some."""
@@ -62,13 +62,12 @@ class Agents:
 
     def stats(self, paths: Sequence[str]) -> dict[str, FileStat]:
         """The same for their facts. Raises RefusedError for a folder that one may not look into."""
-        found: dict[str, FileStat] = {}
-        for path, row in zip(paths, self.ask("stats", paths), strict=True):
-            if row:
-                size, on_disk, modified, inode = map(int, row.split())
-                holes = max(0, size - on_disk)
-                found[path] = FileStat(size_bytes=size, modified_ns=modified, inode=inode, hole_bytes=holes)
-        return found
+        return _facts(paths, self.ask("stats", paths))
+
+    def survey(self, paths: Sequence[str]) -> Survey:
+        """The same, and the room that is left where the first of them lies, or will lie."""
+        free, *rows = self.ask("survey", paths)
+        return Survey(facts=_facts(paths, rows), free_bytes=int(free))
 
     @contextmanager
     def _lent(self) -> Iterator[Conversation]:
@@ -118,6 +117,16 @@ class Agents:
             forever = isinstance(error, PermanentError)
             self._refused_until = float("inf") if forever else time.monotonic() + _NOT_AGAIN_S
             raise
+
+
+def _facts(paths: Sequence[str], rows: Sequence[bytes]) -> dict[str, FileStat]:
+    found: dict[str, FileStat] = {}
+    for path, row in zip(paths, rows, strict=True):
+        if row:
+            size, on_disk, modified, inode = map(int, row.split())
+            holes = max(0, size - on_disk)
+            found[path] = FileStat(size_bytes=size, modified_ns=modified, inode=inode, hole_bytes=holes)
+    return found
 
 
 def _close_all(agents: list[Conversation]) -> None:

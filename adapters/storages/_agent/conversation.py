@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -74,7 +75,8 @@ class Conversation:
 
         Raises RefusedError, or SiteUnavailableError: it may have been done then, and the program is of no use any more.
         """
-        content = os.fsencode("".join([f"{path}\0" for path in paths]))
+        # Paths are much alike, and each turn of a new connection carries but some.
+        content = zlib.compress(os.fsencode("".join([f"{path}\0" for path in paths])), level=1)
         with self._patience(_LONG_S if long else _PATIENCE_S), self._broken_told(verb):
             self._program.write(f"{verb} {len(content)}\n".encode() + content)
             told, size = self._said.readline().split()
@@ -82,7 +84,7 @@ class Conversation:
             if len(answer) < int(size):
                 raise EOFError
         self._asked_at = time.monotonic()
-        fields = answer.split(b"\0")[:-1]
+        fields = zlib.decompress(answer).split(b"\0")[:-1]
         if told == b"failed":
             raise RefusedError(*map(int, fields))
         return fields

@@ -3,8 +3,8 @@
 It is sent to sites as text and runs there by itself: Python 3.6, the standard library, nothing else, so it knows no
 walrus and no annotations. Paths are bytes, because a site's locale is not ours.
 
-A question is a line of its verb and of the size of what follows: fields with a NUL behind each. So is an answer,
-with `done` or `failed` as its verb. What failed is told by the number of the path and of the error.
+A question is a line of its verb and of the size of what follows: fields with a NUL behind each, made smaller. So is an
+answer, with `done` or `failed` as its verb. What failed is told by the number of the path and of the error.
 """
 
 import errno
@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import sys
+import zlib
 
 TYPES = False
 if TYPES:
@@ -178,24 +179,22 @@ def remove(paths: "list[bytes]") -> "list[bytes]":
     return []
 
 
-def free(paths: "list[bytes]") -> "list[bytes]":
-    """Room in bytes that is left for the user where each path lies, or will lie."""
-    rooms = []
-    for number, path in enumerate(paths):
-        try:
-            while not os.path.exists(path):
-                path = os.path.dirname(path)  # noqa: PLW2901
-            found = os.statvfs(path)
-        except OSError as error:
-            raise FailedError(number, error) from error
-        rooms.append(b"%d" % (found.f_bavail * found.f_frsize))
-    return rooms
+def survey(paths: "list[bytes]") -> "list[bytes]":
+    """Bytes that are left for the user where the first path lies, or will lie, and the stats of all."""
+    place = paths[0]
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    try:
+        found = os.statvfs(place)
+    except OSError as error:
+        raise FailedError(0, error) from error
+    return [b"%d" % (found.f_bavail * found.f_frsize), *stats(paths)]
 
 
 def answer(verb: bytes, fields: "list[bytes]") -> "list[bytes]":
     """`done` or `failed`, and what goes with it."""
     verbs = {
-        b"stats": stats, b"digests": digests, b"rename": rename, b"copy": copy, b"remove": remove, b"free": free,
+        b"stats": stats, b"survey": survey, b"digests": digests, b"rename": rename, b"copy": copy, b"remove": remove,
     }  # fmt: skip
     try:
         return [b"done", *verbs[verb](fields)]
@@ -215,8 +214,8 @@ def main(source: "BinaryIO", out: "BinaryIO", mark: bytes) -> None:
         verb, size = line.split()
         content = source.read(int(size))
         signal.alarm(0)
-        told, *fields = answer(verb, content.split(b"\0")[:-1])
-        text = b"".join([field + b"\0" for field in fields])
+        told, *fields = answer(verb, zlib.decompress(content).split(b"\0")[:-1])
+        text = zlib.compress(b"".join([field + b"\0" for field in fields]), 1)
         out.write(b"%s %d\n%s" % (told, len(text), text))
         out.flush()
 

@@ -9,8 +9,9 @@ import base64
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from adapters.storages.command.scripts import COPY, DIGEST, DIGESTS, LIST, PROBE
 from metadata.errors import NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import Argv, CommandResult, CommandRunner, SiteSettings
 from staging.logins import login_socket
-from staging.ports import Endpoint, FileDigest, FileStat
+from staging.ports import Endpoint, FileDigest, FileStat, Survey
 
 _LONG_S = 24 * 3600.0
 _AT_ONCE = 20_000
@@ -60,21 +61,25 @@ class CommandStorage:
 
     def stats(self, paths: Sequence[str]) -> Mapping[str, FileStat]:
         """The facts of many files; one that is not there is absent from the answer."""
-        if self._asks_agents(paths):
-            return self._told(self._agents.stats, paths)
         found: dict[str, FileStat] = {}
         for some in _chunks(paths):
-            answer = self._sh(STATS, stdin=_joined(some), path=some[0])
-            for line in answer.stderr.splitlines():
-                if not any(word in line for word in _ABSENT):
-                    raise SiteError(f"{self._site}: {line}", site=self._site)
-            for row in _rows(answer):
-                size, blocks, block_bytes, modified, inode, path = row.split(" ", 5)
-                found[path] = FileStat(
-                    size_bytes=int(size), modified_ns=_nanoseconds(modified), inode=int(inode),
-                    hole_bytes=max(0, int(size) - int(blocks) * int(block_bytes)),
-                )  # fmt: skip
+            if self._asks_agents(paths):
+                with self._refusals(some):
+                    found |= self._agents.stats(some)
+            else:
+                found |= self._facts(self._sh(STATS, "", stdin=_joined(some), path=some[0]))
         return found
+
+    def survey(self, paths: Sequence[str]) -> Survey:
+        """The same, and the room that is left where the first of them lies, or will lie."""
+        some, rest = paths[:_AT_ONCE], paths[_AT_ONCE:]
+        if self._asks_agents(paths):
+            with self._refusals(some):
+                found = self._agents.survey(some)
+        else:
+            answer = self._sh(STATS, some[0], stdin=_joined(some), path=some[0])
+            found = Survey(facts=self._facts(answer), free_bytes=int(answer.stdout.partition("\n")[0]))
+        return replace(found, facts={**found.facts, **self.stats(rest)}) if rest else found
 
     def digest(self, path: str) -> FileDigest:
         """The file's size and SHA-256, computed at the site."""
@@ -84,18 +89,14 @@ class CommandStorage:
 
     def digests(self, paths: Sequence[str]) -> Mapping[str, FileDigest]:
         """The same of many files; one that is not there or cannot be read is absent from the answer."""
-        if self._asks_agents(paths):
-            return self._told(self._agents.digests, paths)
-        hashes: dict[str, str] = {}
-        sizes: dict[str, int] = {}
+        found: dict[str, FileDigest] = {}
         for some in _chunks(paths):
-            for row in _rows(self._sh(DIGESTS, stdin=_joined(some), path=some[0], timeout_s=_LONG_S)):
-                if hashed := _DIGEST.fullmatch(row):
-                    hashes[hashed[2]] = hashed[1]
-                else:
-                    size, path = row.split(" ", 1)
-                    sizes[path] = int(size)
-        return {path: FileDigest(size_bytes=sizes[path], sha256=hashes[path]) for path in hashes.keys() & sizes.keys()}
+            if self._asks_agents(paths):
+                with self._refusals(some):
+                    found |= self._agents.digests(some)
+            else:
+                found |= _digests(self._sh(DIGESTS, stdin=_joined(some), path=some[0], timeout_s=_LONG_S))
+        return found
 
     def files_below(self, path: str) -> Sequence[str]:
         """Every regular file below a folder; links to folders are not followed."""
@@ -104,7 +105,7 @@ class CommandStorage:
             raise NotFoundError(f"{self._site}: there is no {path}", site=self._site)
         if answer.exit_code or answer.stderr.strip():
             raise self._refused(answer, path)
-        return sorted(_rows(answer))
+        return sorted(_rows(answer.stdout))
 
     def read(self, path: str, *, limit_bytes: int | None = None) -> bytes:
         """The file's bytes, or its last `limit_bytes`. They travel as text: this is for small files."""
@@ -148,13 +149,6 @@ class CommandStorage:
                 continue
             self._sh("exec xargs -0 -r rm -rf --", stdin=_joined(some), path=some[0], timeout_s=_LONG_S)
 
-    def free_bytes(self, path: str) -> int:
-        """Room left for the user where `path` lies, or will lie."""
-        if self._agents.there and self._agents.begin():
-            return int(self._ask("free", [path])[0])
-        script = 'p=$1; while [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done; df -PB1 -- "$p" | tail -n 1'
-        return int(self._sh(script, path, path=path).stdout.split()[3])
-
     def probe_room(self, path: str, *, size_bytes: int) -> None:
         """Reserves room and lets go of it. Where the file system cannot reserve, 64 MiB at most are really written."""
         self._sh(PROBE, path, str(size_bytes), path=path, timeout_s=_LONG_S)
@@ -163,18 +157,24 @@ class CommandStorage:
         """Whether the program that stays is asked: for a few files a command is quicker than to start it."""
         return bool(items) and (self._agents.there or len(items) >= _MANY) and self._agents.begin()
 
-    def _told(self, question: Callable[[Sequence[str]], dict[str, _T]], paths: Sequence[str]) -> dict[str, _T]:
-        """What the program that stays knows of many files."""
-        found: dict[str, _T] = {}
-        for some in _chunks(paths):
-            with self._refusals(some):
-                found |= question(some)
-        return found
-
     def _ask(self, verb: str, paths: Sequence[str]) -> list[bytes]:
         """The answer of the program that stays; its failure in our words."""
         with self._refusals(paths):
             return self._agents.ask(verb, paths)
+
+    def _facts(self, answer: CommandResult) -> dict[str, FileStat]:
+        """What `stat` told of many files."""
+        for line in answer.stderr.splitlines():
+            if not any(word in line for word in _ABSENT):
+                raise SiteError(f"{self._site}: {line}", site=self._site)
+        found: dict[str, FileStat] = {}
+        for row in _rows(answer.stdout.partition("\n")[2]):
+            size, blocks, block_bytes, modified, inode, path = row.split(" ", 5)
+            found[path] = FileStat(
+                size_bytes=int(size), modified_ns=_nanoseconds(modified), inode=int(inode),
+                hole_bytes=max(0, int(size) - int(blocks) * int(block_bytes)),
+            )  # fmt: skip
+        return found
 
     @contextmanager
     def _refusals(self, paths: Sequence[str]) -> Iterator[None]:
@@ -241,9 +241,22 @@ def _joined(paths: Iterable[str]) -> str:
     return "".join(f"{path}\0" for path in paths)
 
 
-def _rows(answer: CommandResult) -> list[str]:
+def _rows(text: str) -> list[str]:
     """What stood between the NULs of an answer in base64."""
-    return [os.fsdecode(row) for row in base64.b64decode(answer.stdout).split(b"\0") if row]
+    return [os.fsdecode(row) for row in base64.b64decode(text).split(b"\0") if row]
+
+
+def _digests(answer: CommandResult) -> dict[str, FileDigest]:
+    """What `sha256sum` and `stat` told of many files; some know but one of them."""
+    hashes: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    for row in _rows(answer.stdout):
+        if hashed := _DIGEST.fullmatch(row):
+            hashes[hashed[2]] = hashed[1]
+        else:
+            size, path = row.split(" ", 1)
+            sizes[path] = int(size)
+    return {path: FileDigest(size_bytes=sizes[path], sha256=hashes[path]) for path in hashes.keys() & sizes.keys()}
 
 
 def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -56,7 +56,7 @@ def check_digest(result: MoveResult, partial: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\0\r\n\xff", BIG], ids=len)
 def test_all_bytes_of_the_source_lie_at_the_partial_path(way: Way, tmp_path: Path, content: bytes) -> None:
-    """And nowhere else: the final name is given by others."""
+    """And nowhere else where nobody says how it shall be called."""
     source, partial = tmp_path / "source", tmp_path / "new/folder/file.part"
     source.write_bytes(content)
     result = moved(way, source, partial)
@@ -64,6 +64,28 @@ def test_all_bytes_of_the_source_lie_at_the_partial_path(way: Way, tmp_path: Pat
     assert os.listdir(partial.parent) == ["file.part"]
     assert result.bytes_moved == len(content)
     check_digest(result, partial, content)
+
+
+def test_who_gives_a_file_its_name_has_found_it_right(way: Way, tmp_path: Path) -> None:
+    """Whatever has no name yet lies at its partial path; what others gave it stays as it is told."""
+    content, odd = b"content", tmp_path / "new/it's $(id)\n"
+    (tmp_path / "source").write_bytes(content)
+    pairs = [(tmp_path / "source", tmp_path / f"parts/{name}") for name in ("right", "wrong")]
+    request = request_of(way, *pairs)
+    finals = (odd, hashlib.sha256(content).hexdigest()), (tmp_path / "wrong", "0" * 64)
+    files = [
+        replace(file, final_path=str(path), sha256=sha256)
+        for file, (path, sha256) in zip(request.files, finals, strict=True)
+    ]
+    result = way.mover.move(replace(request, files=tuple(files)), progress=lambda _: None)
+    right, wrong = (str(partial) for _, partial in pairs)
+    assert result.settled <= {right}
+    place = odd if right in result.settled else Path(right)
+    assert place.read_bytes() == Path(wrong).read_bytes() == content
+    assert (Path(right).exists(), odd.exists()) == (place != odd, place == odd)
+    assert not (tmp_path / "wrong").exists()
+    if place == odd:
+        assert result.facts[right].inode == odd.stat().st_ino
 
 
 def test_progress_only_grows_and_ends_at_the_size(way: Way, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_room_is_reserved_and_let_go(storage: Storage, tmp_path: Path) -> None:
             storage.probe_room(str(disk / "new/file"), size_bytes=8 << 20)
         assert "convoy retry" in str(caught.value)
         assert storage.files_below(str(disk)) == []
-        assert storage.free_bytes(str(disk)) > 3 << 20
+        assert storage.survey([str(disk)]).free_bytes > 3 << 20
 
 
 def test_a_link_to_a_file_is_a_file(storage: Storage, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_link_is_removed_and_not_what_it_points_to(storage: Storage, tmp_path:
 def test_room_is_counted_where_a_path_will_lie(storage: Storage, tmp_path: Path) -> None:
     """Its folders need not be there yet."""
     with small_disk(tmp_path / "disk", size_bytes=4 << 20):
-        assert 3 << 20 < storage.free_bytes(str(tmp_path / "disk/not/yet/there")) <= 4 << 20
+        assert 3 << 20 < storage.survey([str(tmp_path / "disk/not/yet/there")]).free_bytes <= 4 << 20
 
 
 def test_a_full_disk_is_told_and_leaves_the_old_file_and_nothing_else(storage: Storage, tmp_path: Path) -> None:

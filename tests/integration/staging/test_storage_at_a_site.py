@@ -111,5 +111,5 @@ def test_room_that_is_not_there_is_told(place: tuple[Storage, str, CountingRunne
     storage, folder, _ = place
     storage.probe_room(f"{folder}/x", size_bytes=1 << 20)
     with pytest.raises(NoSpaceError, match="sta: no room left"):
-        storage.probe_room(f"{folder}/x", size_bytes=storage.free_bytes(folder) + (1 << 30))
+        storage.probe_room(f"{folder}/x", size_bytes=storage.survey([folder]).free_bytes + (1 << 30))
     assert storage.files_below(folder) == []

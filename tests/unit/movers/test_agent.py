@@ -1,4 +1,4 @@
-"""The program that is sent to sites: what it packs is tar, and what it unpacks may come from tar."""
+"""The program that is sent to sites: what it packs can be tar, and what it unpacks may come from tar."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import tarfile
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ from hypothesis import strategies as st
 from adapters.movers._ssh import agent
 
 PROGRAM = Path(agent.__file__)
+File = tuple[bytes, Path, int]
+"""Its name in the stream, where it is, and where it goes on."""
+FORMS = pytest.mark.parametrize("form", [b"tar", b"plain"])
 
 
 def run(*arguments: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
@@ -27,23 +32,43 @@ def run(*arguments: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def rows(*files: tuple[bytes, Path, int]) -> bytes:
-    """A list of files as the program reads it."""
-    listed = b"".join(
-        b"%d\0%s\0%s\0%d\0" % (number, name, os.fsencode(path), offset)
-        for number, (name, path, offset) in enumerate(files)
+def sources(*files: File) -> bytes:
+    """A list of files as the packer reads it."""
+    return listed(b"%s\0%s\0%d\0" % (name, os.fsencode(path), offset) for name, path, offset in files)
+
+
+def targets(*files: File, finals: Sequence[tuple[Path, str]] = ()) -> bytes:
+    """A list of files as the unpacker reads it; some shall have another name if their SHA-256 is right."""
+    named = [(os.fsencode(path), sha256.encode()) for path, sha256 in finals] or [(b"", b"")] * len(files)
+    return listed(
+        b"%s\0%d\0%s\0%d\0%s\0%s\0" % (name, number, os.fsencode(path), offset, *final)
+        for number, ((name, path, offset), final) in enumerate(zip(files, named, strict=True))
     )
-    return b"%d\n" % len(listed) + listed
 
 
-def pack(*files: tuple[bytes, Path, int]) -> subprocess.CompletedProcess[bytes]:
+def listed(rows: Iterable[bytes]) -> bytes:
+    """As all lists are."""
+    return zlib.compress(b"".join(rows))
+
+
+def pack(*files: File, form: bytes = b"tar") -> subprocess.CompletedProcess[bytes]:
     """The program packed these, and told nobody of them."""
-    return run("pack", stdin=b"0 0\n" + rows(*files) + b"0\n")
+    rows = sources(*files)
+    return run("pack", stdin=b"0 %s 0\n%d 0\n%s" % (form, len(rows), rows))
 
 
-def unpack(*files: tuple[bytes, Path, int], archive: bytes) -> subprocess.CompletedProcess[bytes]:
+def unpack(
+    *files: File, archive: bytes, form: bytes = b"tar", finals: Sequence[tuple[Path, str]] = ()
+) -> subprocess.CompletedProcess[bytes]:
     """The program unpacked these."""
-    return run("unpack", "MARK", stdin=b"0\n" + rows(*files) + archive)
+    rows = targets(*files, finals=finals)
+    return run("unpack", "MARK", stdin=b"0 %s %d\n%s" % (form, len(rows), rows) + archive)
+
+
+def told(answer: subprocess.CompletedProcess[bytes]) -> list[list[bytes]]:
+    """What was said of whole files: number, size, holes, size, time, inode and, of those without a name, SHA-256."""
+    assert answer.returncode == 0, answer.stderr
+    return [line.split()[2:] for line in answer.stdout.splitlines() if line.startswith(b"MARK whole ")]
 
 
 def test_it_is_written_in_a_python_that_old_clusters_have() -> None:
@@ -100,21 +125,30 @@ def test_an_archive_of_tar_is_unpacked_and_hashed(tmp_path: Path) -> None:
             tar.addfile(member, io.BytesIO(content))
     files = [(os.fsencode(name), tmp_path / f"{number}.part", 0) for number, name in enumerate(contents)]
     unpacked = unpack(*files, archive=archive.getvalue())
-    assert unpacked.returncode == 0, unpacked.stderr
-    said = [line.split() for line in unpacked.stdout.splitlines() if b" whole " in line]
+    said = told(unpacked)
     for number, content in enumerate(contents.values()):
         assert (tmp_path / f"{number}.part").read_bytes() == content
         facts = (tmp_path / f"{number}.part").stat()
-        told = [
-            b"MARK",
-            b"whole",
-            b"%d" % number,
-            b"%d" % len(content),
-            b"0",
-            hashlib.sha256(content).hexdigest().encode(),
-            *(b"%d" % fact for fact in (facts.st_size, facts.st_mtime_ns, facts.st_ino)),
-        ]
-        assert told in said
+        words = (number, len(content), 0, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+        assert [*(b"%d" % word for word in words), hashlib.sha256(content).hexdigest().encode()] in said
+
+
+@FORMS
+def test_a_file_that_is_right_gets_its_name_and_another_one_does_not(tmp_path: Path, form: bytes) -> None:
+    """Nothing needs to be asked or hashed any more then."""
+    (tmp_path / "source").write_bytes(b"content")
+    (tmp_path / "1.part").write_bytes(b"con")
+    names = (b"0", 0), (b"1", 3), (b"2", 0)
+    packed = pack(*((name, tmp_path / "source", offset) for name, offset in names), form=form).stdout
+    right, wrong = hashlib.sha256(b"content").hexdigest(), hashlib.sha256(b"other").hexdigest()
+    finals = [(tmp_path / "new/0", right), (tmp_path / "new/1", right), (tmp_path / "new/2", wrong)]
+    parts = [(name, tmp_path / f"{name.decode()}.part", offset) for name, offset in names]
+    said = told(unpack(*parts, archive=packed, form=form, finals=finals))
+    assert [row[6:] for row in said] == [[], [], [right.encode()]]
+    assert sorted(os.listdir(tmp_path / "new")) == ["0", "1"]
+    assert (tmp_path / "new/1").read_bytes() == (tmp_path / "2.part").read_bytes() == b"content"
+    assert not (tmp_path / "0.part").exists()
+    assert said[0][5] == b"%d" % (tmp_path / "new/0").stat().st_ino
 
 
 def test_missing_folders_are_made(tmp_path: Path) -> None:
@@ -126,12 +160,14 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder" / "part").read_bytes() == b"content"
 
 
-def test_a_stream_that_ends_too_soon_is_no_success(tmp_path: Path) -> None:
+@FORMS
+def test_a_stream_that_ends_too_soon_is_no_success(tmp_path: Path, form: bytes) -> None:
     """Its beginning is kept."""
     (tmp_path / "source").write_bytes(os.urandom(3 << 20))
-    packed = pack((b"0", tmp_path / "source", 0)).stdout
-    for size in (0, 100, 512, 2 << 20, len(packed) - 1024):
-        unpacked = unpack((b"0", tmp_path / "part", 0), archive=packed[:size])
+    packed = pack((b"0", tmp_path / "source", 0), form=form).stdout
+    end = 1024 if form == b"tar" else 1
+    for size in (0, 3, 100, 512, 2 << 20, len(packed) - end):
+        unpacked = unpack((b"0", tmp_path / "part", 0), archive=packed[:size], form=form)
         assert unpacked.returncode == agent.SHORT
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
 
@@ -154,26 +190,29 @@ def sparse(path: Path, islands: list[tuple[int, bytes]], size: int) -> None:
 
 
 # GNU tells of four parts in the header itself, and of twenty-one in each block behind it.
+@FORMS
 @pytest.mark.parametrize(
     ("parts", "begin", "offset"),
     [(0, 0, 0), (1, 0, 0), (3, 0, 0), (4, 3 << 20, 0), (24, 0, 0), (25, 0, 1), (27, 3 << 20, 0), (3, 0, (5 << 20) + 7)],
 )
-def test_holes_do_not_travel_and_arrive_as_holes(tmp_path: Path, parts: int, begin: int, offset: int) -> None:
+def test_holes_do_not_travel_and_arrive_as_holes(
+    tmp_path: Path, parts: int, begin: int, offset: int, form: bytes
+) -> None:
     """A sparse image of 20 GB fills no disk and no cable, of however many parts it is; tar reads it as it is meant."""
     source, part, size = tmp_path / "source", tmp_path / "part", begin + (parts << 21) + (3 << 20)
     sparse(source, [(begin + (number << 21), os.urandom(5000)) for number in range(parts)], size)
     content = source.read_bytes()
     part.write_bytes(content[:offset])
-    packed = pack((b"0", source, offset)).stdout
+    packed = pack((b"0", source, offset), form=form).stdout
     assert len(packed) < parts * 12_288 + 20_480
-    unpacked = unpack((b"0", part, offset), archive=packed)
-    assert unpacked.returncode == 0, unpacked.stderr
+    ((_, told_size, holes, *_, sha256),) = told(unpack((b"0", part, offset), archive=packed, form=form))
     assert part.read_bytes() == content
     assert part.stat().st_blocks * 512 < offset + parts * 12_288 + 20_480
-    told = [line.split() for line in unpacked.stdout.splitlines() if b" whole " in line]
-    assert told[0][3] == b"%d" % size
-    assert told[0][5] == hashlib.sha256(content).hexdigest().encode()
-    assert size - offset - parts * 12_288 <= int(told[0][4]) <= size - offset
+    assert int(told_size) == size
+    assert sha256 == hashlib.sha256(content).hexdigest().encode()
+    assert size - offset - parts * 12_288 <= int(holes) <= size - offset
+    if form == b"plain":
+        return
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         assert archive.extractfile("0").read() == content[offset:]  # type: ignore[union-attr]
 
@@ -202,17 +241,18 @@ def test_zeros_that_were_written_arrive_as_holes(tmp_path: Path) -> None:
 def test_lists_may_come_in_the_stream_and_what_they_name_is_reported_before_the_next(tmp_path: Path) -> None:
     """Who deals the files out waits for that."""
     (tmp_path / "source").write_bytes(b"content")
-    packing = [b"0 0\n"]
+    packing = [b"0 plain 0\n"]
     for number in range(2):
-        there = rows((b"%d" % number, tmp_path / f"{number}.part", 0))
-        packing += [rows((b"%d" % number, tmp_path / "source", 0)), b"%d\n" % len(there), there]
+        here = sources((b"%d" % number, tmp_path / "source", 0))
+        there = targets((b"%d" % number, tmp_path / f"{number}.part", 0))
+        packing += [b"%d %d\n" % (len(here), len(there)), here, there]
     packed = run("pack", stdin=b"".join(packing)).stdout
-    second = packed.index(b"rows", packed.index(b"rows", 4) + 4)
+    second = packed.index(b"C rows", packed.index(b"C rows 0") + 8)
     argv = [sys.executable, "-I", "-S", str(PROGRAM), "unpack", "MARK"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdin is not None
         assert program.stdout is not None
-        program.stdin.write(b"0\n" + rows() + packed[:second])
+        program.stdin.write(b"0 plain 0\n" + packed[:second])
         program.stdin.flush()
         assert next(line for line in program.stdout if b"whole" in line)
         rest, _ = program.communicate(packed[second:])
