@@ -41,14 +41,14 @@ from staging.ports import (
 )
 
 _AGENT = Path(agent.__file__).read_bytes()
-_PROBE = """\
-command -v python3 >/dev/null && python3 -I -S -c 'import hashlib, sys, zlib; sys.exit(sys.version_info < (3, 6))'
-printf '\\n%s\\n' "$?\""""
+_NO_PYTHON = 126, 127
+"""What a shell ends with that must not run such a program, or knows none, and we with one that is too old."""
 # The program comes by the standard input, before its own input: no argument is long, and nothing is written at a site.
-_PACK = "import sys; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
+_OLD = "sys.version_info < (3, 6) and sys.exit(127)"
+_PACK = f"import sys; {_OLD}; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
 # A login shell may talk before the stream begins.
 _UNPACK = (
-    "import io, sys; sys.stdin = io.TextIOWrapper(open(0, 'rb', 1 << 18)); "
+    f"import io, sys; {_OLD}; sys.stdin = io.TextIOWrapper(open(0, 'rb', 1 << 18)); "
     "r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); "
     "exec(r.read(int(r.readline() or sys.exit({short}))))"
 )
@@ -108,6 +108,14 @@ class _Plan:
         return [file.size_bytes - offset for file, offset in zip(self.files, self.offsets, strict=True)]
 
 
+class _NoPythonError(Exception):
+    """A site has no Python, or none that is new enough: GNU tar has to stand in there."""
+
+    def __init__(self, site: str) -> None:
+        super().__init__(site)
+        self.site = site
+
+
 class TarMover:
     """A packer at the source piped into an unpacker at the destination."""
 
@@ -127,13 +135,22 @@ class TarMover:
     )
 
     def __init__(self) -> None:
-        self._pythons: dict[str, bool] = {}
+        self._without_python: set[str] = set()
 
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
         """All bytes of every source lie at its partial path."""
+        while True:
+            try:
+                return self._moved(request, progress)
+            except _NoPythonError as error:  # nothing was begun
+                self._without_python.add(error.site)
+
+    def _moved(self, request: MoveRequest, progress: Progress) -> MoveResult:
+        """What was done if there is Python wherever it is thought to be. Raises _NoPythonError."""
         source, destination = sides_of(request)
         # The unpacker makes the folders that it needs.
-        present = {} if request.fresh and self._has_python(destination) else prepare(destination, request.files)
+        unpacks = destination.site not in self._without_python
+        present = {} if request.fresh and unpacks else prepare(destination, request.files)
         plan = self._plan(request, source, destination, present)
         tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
         tally.begin()
@@ -147,12 +164,12 @@ class TarMover:
         )  # fmt: skip
 
     def reach(self, endpoint: Endpoint) -> None:
-        """A login that all movers over SSH share is open, and it is known whether the site has Python."""
+        """A login that all movers over SSH share is open."""
         if "ssh" in endpoint.doors and not endpoint.local:
-            self._has_python(Side(site=endpoint.site, door=endpoint.doors["ssh"]))
+            Side(site=endpoint.site, door=endpoint.doors["ssh"]).words()
 
     def _plan(self, request: MoveRequest, source: Side, destination: Side, present: Mapping[str, int]) -> _Plan:
-        packs, unpacks = self._has_python(source), self._has_python(destination)
+        packs, unpacks = (side.site not in self._without_python for side in (source, destination))
         if not packs and not unpacks:
             sites = f"{source.site} nor {destination.site}"
             raise StagingError(f"the tar stream needs python3 at one end, and neither {sites} has it", site=source.site)
@@ -172,13 +189,6 @@ class TarMover:
             packs=packs,
             unpacks=unpacks,
         )
-
-    def _has_python(self, side: Side) -> bool:
-        if side.door is None:
-            return True
-        if side.site not in self._pythons:
-            self._pythons[side.site] = side.run(_PROBE).split()[-1] == b"0"
-        return self._pythons[side.site]
 
 
 def _lanes(request: MoveRequest, source: Side, destination: Side, streams: int) -> Sequence[Lane]:
@@ -410,6 +420,9 @@ def _check(plan: _Plan, stream: Stream) -> None:
 
 def _check_pair(plan: _Plan, source: Ending, destination: Ending) -> None:
     """Returns when both ended well. Whoever failed first is told: the other one only noticed that."""
+    for end, runs_python in ((source, plan.packs), (destination, plan.unpacks)):
+        if end.code in _NO_PYTHON and runs_python:
+            raise _NoPythonError(end.site)
     if is_full(destination.words):
         raise full(destination.site, destination.words)
     if destination.code not in (0, agent.SHORT, 2 if source.code else 0):

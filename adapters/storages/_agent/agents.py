@@ -31,7 +31,7 @@ class Agents:
         self._free = threading.BoundedSemaphore(_MOST)
         self._changing = threading.Condition()
         self._idle: list[Conversation] = []
-        self._busy = 0
+        self._busy = self._starting = 0
         # Nobody closes a storage: the programs end with whoever had it.
         weakref.finalize(self, _close_all, self._idle)
         self._refused_until = 0.0
@@ -90,14 +90,19 @@ class Agents:
                 self._give_back(agent)
 
     def _taken(self) -> Conversation | None:
-        """One that has nothing to do. It counts as busy from now on, and so does the one that is started instead."""
+        """One that has nothing to do. It counts as busy from now on, as does the one that is to be started instead."""
         with self._changing:
+            # A login takes longer than whatever those who wait for it want to know.
+            self._changing.wait_for(lambda: self._idle or not self._starting)
             self._changing.wait_for(lambda: self._idle or not self._busy, timeout=_WAIT_S)
             self._busy += 1
         while True:
             with self._changing:
-                agent = self._idle.pop() if self._idle else None
-            if agent is None or agent.answers():
+                if not self._idle:
+                    self._starting += 1
+                    return None
+                agent = self._idle.pop()
+            if agent.answers():
                 return agent
             agent.close()
 
@@ -109,6 +114,14 @@ class Agents:
             self._changing.notify()
 
     def _started(self) -> Conversation:
+        try:
+            return self._start()
+        finally:
+            with self._changing:
+                self._starting -= 1
+                self._changing.notify_all()
+
+    def _start(self) -> Conversation:
         if time.monotonic() < self._refused_until:
             raise SiteUnavailableError(f"{self._side.site}: no program could be started there", site=self._side.site)
         try:
