@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -39,6 +38,10 @@ class Survey:
     """By path, of files that are there."""
     free_bytes: int
     """Left for the user, as the file system tells; a quota may leave less."""
+
+
+Settled = Callable[[str, FileStat], None]
+"""Called with the partial path of a file that has its final name now, and what the file system says of it."""
 
 
 class Storage(Protocol):
@@ -240,7 +243,7 @@ class MoveFile:
     """Where the bytes are gathered; a partial file found there is resumed when the mover can."""
     size_bytes: int
     final_path: str = ""
-    """The name that it shall have, on the same file system, once all of it is right."""
+    """The name that it shall have, on the same file system, once it is right."""
     sha256: str = ""
     """Of what is right."""
 
@@ -259,6 +262,8 @@ class MoveRequest:
     limit_bytes_per_s: float | None = None
     fresh: bool = False
     """Nothing lies at any of the partial paths, as was seen a moment ago; their folders may be missing."""
+    settled: Settled | None = field(default=None, compare=False)
+    """Hears of files that got their final names; None where only the transfer engine gives names."""
 
     @property
     def size_bytes(self) -> int:
@@ -278,17 +283,15 @@ class MoveResult:
     """By partial path, as it lies at the destination now; a file that the mover did not hash is absent."""
     facts: Mapping[str, FileStat] = field(default_factory=dict)
     """The same for what the destination's file system says of the files that the mover closed; they may be none."""
-    settled: AbstractSet[str] = frozenset()
-    """Partial paths of files that have their final names: the mover hashed what it wrote, and it was right."""
 
 
 class Mover(Protocol):
     """A tool that copies files between two endpoints.
 
-    It writes only to the partial paths (their folders are made), and leaves them there when it breaks off. Their final
-    names are given by the transfer engine once the digest is right, or by a mover that hashes what it writes: then that
-    takes no question more. A file that lies whole at its partial path already is not sent again where the mover
-    `resumes`.
+    It writes only to the partial paths (their folders are made), and leaves them there when it breaks off. Final names
+    are given by the transfer engine once the digest is right, or, which takes no question more, by a mover that hashes
+    what it writes and tells so (`MoveRequest.settled`). A file that lies whole at its partial path already is not sent
+    again where the mover `resumes`.
 
     Raises TransferInterruptedError (try again, resume), NoSpaceError, NotFoundError (a source is gone),
     SiteUnavailableError (try again) or StagingError (this mover cannot; another one may). `progress` may raise to

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from metadata.claims import Claim, Claims, place_of
@@ -22,7 +22,7 @@ from metadata.errors import (
 )
 from metadata.policy import check_move
 from staging.orders import Arrival, Delivery, Order, Outcome, Trip
-from staging.ports import FileDigest, FileStat, MoveFile, Mover, MoveRequest, MoveResult, Progress, Storage
+from staging.ports import FileDigest, FileStat, MoveFile, Mover, MoveRequest, Progress, Settled, Storage
 from staging.routes import Routes, Way
 
 _SPARE_BYTES = 1 << 20
@@ -334,12 +334,13 @@ class _Load:
             streams=way.streams,
             limit_bytes_per_s=self.limit_bytes_per_s,
             fresh=not any(order.partial_path in self.present for order in orders),
+            settled=self._settling(orders),
         )
         result = mover.move(request, progress=lambda done: self._tell(settled + done))
         moved = {order: self._missing_bytes(order) for order in orders}
         if len(orders) == 1:
             moved[orders[0]] = result.bytes_moved
-        self._settle(orders, result, moved)
+        self._count_alone(orders, result.bytes_moved)
         unsettled = [order for order in orders if order not in self.outcomes]
         wrong = self._accept(unsettled, result.digests, moved, seen=result.facts)
         seconds = time.monotonic() - begin
@@ -370,12 +371,20 @@ class _Load:
 
     # -- after -------------------------------------------------------------------------------------------------
 
-    def _settle(self, orders: Sequence[Order], result: MoveResult, moved: Mapping[Order, int]) -> None:
-        """What the mover found right, and gave its final name, has arrived."""
-        for order in orders:
-            facts = result.facts.get(order.partial_path) if order.partial_path in result.settled else None
-            if facts and facts.size_bytes == order.content.size_bytes:
-                self.outcomes[order] = Arrival(bytes_moved=moved[order], facts=facts)
+    def _settling(self, orders: Sequence[Order]) -> Settled:
+        """What the mover found right, and gave its final name, has arrived, whatever becomes of the others."""
+        by_path = {order.partial_path: order for order in orders}
+
+        def settled(path: str, facts: FileStat) -> None:
+            order = by_path[path]
+            self.outcomes[order] = Arrival(bytes_moved=self._missing_bytes(order), facts=facts)
+
+        return settled
+
+    def _count_alone(self, orders: Sequence[Order], bytes_moved: int) -> None:
+        """Of a file that went alone it is known what travelled; of several only what all of them lacked."""
+        if len(orders) == 1 and isinstance(arrival := self.outcomes.get(orders[0]), Arrival):
+            self.outcomes[orders[0]] = replace(arrival, bytes_moved=bytes_moved)
 
     def _accept(
         self,

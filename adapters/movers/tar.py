@@ -158,10 +158,7 @@ class TarMover:
             with ExitStack() as stack:
                 tally.read(_Hands(plan, stack))
         tally.finish()
-        return MoveResult(
-            bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts,
-            settled=tally.settled,
-        )  # fmt: skip
+        return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts)
 
     def reach(self, endpoint: Endpoint) -> None:
         """A login that all movers over SSH share is open."""
@@ -266,12 +263,15 @@ def _program() -> bytes:
 def _targets(plan: _Plan, numbers: Sequence[int]) -> bytes:
     """Where some of the files shall be, as the unpacker reads it."""
     return _listed(
-        (plan.names[n], b"%d" % n, plan.targets[n], b"%d" % plan.offsets[n], *_final(plan.files[n])) for n in numbers
+        (plan.names[n], b"%d" % n, plan.targets[n], b"%d" % plan.offsets[n], *_final(plan, n)) for n in numbers
     )
 
 
-def _final(file: MoveFile) -> tuple[bytes, bytes]:
-    return os.fsencode(file.final_path), file.sha256.encode()
+def _final(plan: _Plan, number: int) -> tuple[bytes, bytes]:
+    """The name that a file gets, and the digest for which it does; nothing where nobody would hear of it."""
+    if not plan.request.settled:
+        return b"", b""
+    return os.fsencode(plan.files[number].final_path), plan.files[number].sha256.encode()
 
 
 def _listed(rows: Iterable[Sequence[bytes]]) -> bytes:
@@ -331,7 +331,6 @@ class _Tally:
     growth: Growth
     digests: dict[str, FileDigest] = field(default_factory=dict)
     facts: dict[str, FileStat] = field(default_factory=dict)
-    settled: set[str] = field(default_factory=set)
     moved: int = 0
     holes: int = 0
     """What did not travel, being nothing."""
@@ -384,11 +383,12 @@ class _Tally:
     ) -> None:
         """A file lies there whole; without a digest it has its final name, too."""
         path = self.plan.files[number].partial_path
+        facts = FileStat(size_bytes=int(found), modified_ns=int(modified_ns), inode=int(inode))
         if sha256:
             self.digests[path] = FileDigest(size_bytes=int(size), sha256=sha256.decode())
-        else:
-            self.settled.add(path)
-        self.facts[path] = FileStat(size_bytes=int(found), modified_ns=int(modified_ns), inode=int(inode))
+            self.facts[path] = facts
+        elif self.plan.request.settled:
+            self.plan.request.settled(path, facts)
         self._begun.pop(number, None)
         self._add(int(size) - self.plan.offsets[number])
         self.moved -= int(holes)

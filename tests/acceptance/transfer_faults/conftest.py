@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -86,8 +87,12 @@ class Place:
 
     @property
     def arriving_bytes(self) -> int:
-        """What lies in files that are only half there."""
-        return sum(path.stat().st_size for path in self.partials)
+        """What was brought so far, files that are only half there among it."""
+        sizes = 0
+        for path in {*self.path(self.workdir).rglob("data/*/*"), *self.partials}:
+            with suppress(FileNotFoundError):  # it got its name just now
+                sizes += path.stat().st_size
+        return sizes
 
 
 def _counted(site: str, counter: str) -> int:
@@ -268,7 +273,7 @@ def together(homes: Sequence[Home], act: Callable[[Home], Told]) -> list[Told]:
 
 
 def on_their_way(running: Mapping[Home, Running], size_bytes: int) -> Iterator[Home]:
-    """Each home as soon as so many bytes lie in partial files at west, while its process is at work."""
+    """Each home as soon as so many bytes lie at west, while its process is at work."""
     left, deadline = dict(running), time.monotonic() + _PATIENCE_S
     while left:
         for home, process in list(left.items()):

@@ -345,3 +345,46 @@ def test_a_mover_hears_whether_anything_lies_there_to_go_on_with(tmp_path: Path)
     partial.write_bytes(b"two")
     scene.carry(orders[1:])
     assert [request.fresh for request in mover.requests] == [True, False]
+
+
+@dataclass(kw_only=True)
+class NamingMover:
+    """The posix mover, which gives names itself, and breaks off after so many files."""
+
+    breaks_after: int
+    capabilities: Capabilities = PosixMover.capabilities
+
+    def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
+        """Some files have their names."""
+        files, rest = request.files[: self.breaks_after], request.files[self.breaks_after :]
+        result: MoveResult = PosixMover().move(replace(request, files=files), progress=progress)
+        for file in files:
+            final = Path(file.final_path)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            Path(file.partial_path).rename(final)
+            assert request.settled is not None
+            facts = final.stat()
+            stat = FileStat(size_bytes=facts.st_size, modified_ns=facts.st_mtime_ns, inode=facts.st_ino)
+            request.settled(file.partial_path, stat)
+        if rest:
+            raise TransferInterruptedError("the cable was cut", site="lrz")
+        return replace(result, digests={})
+
+
+def test_what_got_its_name_before_a_mover_broke_off_has_arrived(scene: Scene) -> None:
+    """It is registered at once, and only the rest is tried again."""
+    scene.movers = {"naming": NamingMover(breaks_after=2)}
+    orders = scene.files(5)
+    delivery = scene.carry(orders)
+    assert [type(outcome) for outcome in delivery.outcomes] == [Arrival] * 2 + [TransferInterruptedError] * 3
+    for order, outcome in zip(orders[:2], delivery.outcomes, strict=False):
+        assert isinstance(outcome, Arrival)
+        assert outcome.facts.inode == Path(order.destination.path).stat().st_ino
+        assert outcome.bytes_moved == order.content.size_bytes
+    scene.movers = {"naming": NamingMover(breaks_after=3)}
+    delivery = scene.carry(orders)
+    check_arrived(orders, delivery)
+    assert [outcome.bytes_moved for outcome in delivery.outcomes if isinstance(outcome, Arrival)] == [
+        0, 0, *(order.content.size_bytes for order in orders[2:]),
+    ]  # fmt: skip
+    assert scene.left() == []
