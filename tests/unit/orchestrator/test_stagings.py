@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -183,6 +184,30 @@ def test_partial_files_that_nobody_wants_are_cleaned_away(home: Home) -> None:
         ]
         assert os.listdir(folder) == ["young"]
         assert operations.clean_data(workspace) == []
+
+
+def test_content_that_nobody_knows_is_cleaned_away_when_that_is_asked_for(home: Home) -> None:
+    """A process that was killed may have given it its name, and told nobody. What is known or young stays."""
+    fill(home, 1)
+    with home.open() as workspace:
+        operations.put_data(workspace, [str(home.folder / "many/f0")], "known", sites=["lrz"])
+        store = home.folder / "sites/lrz/data"
+        [known] = [path for path in store.glob("*/*") if path.parent.name != "partial"]
+        strangers = [store / "ab" / f"ab{number:062}" for number in range(2)]
+        for path in (*strangers, store / "ab/of-somebody-else"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"content")
+        for path in (known, strangers[0], store / "ab/of-somebody-else"):
+            os.utime(path, (0, 0))
+        assert operations.clean_data(workspace) == []
+        seen: list[Sequence[object]] = []
+        assert operations.clean_data(workspace, unknown=True, confirm=lambda rows: bool(seen.append(rows))) == []
+        assert strangers[0].exists()
+        [removed] = operations.clean_data(workspace, unknown=True)
+        assert [removed] == list(seen[0])
+        assert (removed.site, removed.path) == ("lrz", str(strangers[0]))
+        assert [path.exists() for path in (known, *strangers)] == [True, False, True]
+        assert (store / "ab/of-somebody-else").exists()
 
 
 def _wish(run: str) -> Page:

@@ -9,7 +9,17 @@ import typer
 from orchestrator import operations, quantities
 from orchestrator.faces.cli import tables
 from orchestrator.faces.cli.counting import Counter
-from orchestrator.faces.cli.data.words import AllOrNames, DatasetName, FromFile, Only, OnlySite, names_given, policy_of
+from orchestrator.faces.cli.data.words import (
+    AllOrNames,
+    DatasetName,
+    FromFile,
+    Only,
+    OnlySite,
+    Yes,
+    confirmed,
+    names_given,
+    policy_of,
+)
 from orchestrator.faces.cli.terminal import Terminal
 from orchestrator.faces.cli.values import parse_seconds
 from orchestrator.faces.cli.verbs import flag, verb
@@ -22,15 +32,30 @@ if TYPE_CHECKING:
 
 def register(data: typer.Typer) -> None:
     """The verbs are in the group."""
-    verb(data, examples=["convoy data clean"])(clean)
+    verb(data, examples=["convoy data clean", "convoy data clean --unknown"])(clean)
     verb(data, examples=["convoy data verify camelyon17", "convoy data verify --repair --site agh"])(verify)
     watched = ["convoy data watch scans /data/scanner --pattern '*.svs'", "convoy data watch scans site://agh/incoming"]
     verb(data, examples=[*watched, "convoy data watch scans /data/scanner --once --settle 5s"])(watch)
 
 
-def clean(terminal: Terminal) -> None:
-    """Remove partial files that no transfer wants any more from all sites."""
-    found = operations.clean_data(terminal.workspace)
+def clean(
+    terminal: Terminal,
+    *,
+    unknown: Annotated[
+        bool,
+        flag(
+            "--unknown",
+            about="Content in the sites' stores, too, that has lain there unknown for a day, as after a crash",
+        ),
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Remove partial files that no transfer wants any more from all sites.
+
+    With --unknown it asks first: another home that has the same workdir may know what this one does not.
+    """
+    ask = confirmed(terminal, tables.orphans_view, "Remove this?", yes=yes or not unknown)
+    found = operations.clean_data(terminal.workspace, unknown=unknown, confirm=ask)
     terminal.answer(found, tables.orphans_view)
     if any(row.trouble for row in found):
         raise typer.Exit(FAILED.exit_code)
