@@ -48,6 +48,9 @@ def open_connection(settings: SshSettings, prompter: Prompter | None, *, depth: 
         raise SiteUnavailableError(
             f"{_place(settings, target)} cannot be reached: {error}", site=settings.site
         ) from error
+    except UnicodeError as error:  # of a name's parts each has at most 63 characters
+        message = f"{_place(settings, target)}: {target.address!r} is no name of a host; correct it in the site file"
+        raise InvalidSiteError(message, site=settings.site) from error
     try:
         return _log_in(settings, target, prompter, stream)
     except (OSError, EOFError, SSHException) as error:
