@@ -234,7 +234,8 @@ class _Load:
     def _check_room(self) -> None:
         if not self.pending:
             return
-        wanted = sum(max(0, self._missing_bytes(order) - self._kept_holes(order)) for order in self.pending)
+        kept = {order: self._kept_holes(order) for order in self.holes}
+        wanted = sum(max(0, self._missing_bytes(order) - kept.get(order, 0)) for order in self.pending)
         if self.free_bytes < wanted + _SPARE_BYTES:
             site = self.destination.endpoint.site
             message = f"{site}: {_shown(self.pending)} needs {wanted} bytes and {self.free_bytes} are free"
@@ -324,7 +325,7 @@ class _Load:
             return []
         begin = time.monotonic()
         mover = self.movers[way.mover]
-        settled = self._settled_bytes()
+        settled, lacking = self._settled_bytes(), {order: self._missing_bytes(order) for order in orders}
         request = MoveRequest(
             source=self.source.endpoint,
             destination=self.destination.endpoint,
@@ -334,15 +335,14 @@ class _Load:
             streams=way.streams,
             limit_bytes_per_s=self.limit_bytes_per_s,
             fresh=not any(order.partial_path in self.present for order in orders),
-            settled=self._settling(orders),
+            settled=self._settling(lacking),
         )
         result = mover.move(request, progress=lambda done: self._tell(settled + done))
-        moved = {order: self._missing_bytes(order) for order in orders}
         if len(orders) == 1:
-            moved[orders[0]] = result.bytes_moved
-        self._count_alone(orders, result.bytes_moved)
+            lacking[orders[0]] = result.bytes_moved
+            self._count_alone(orders[0], result.bytes_moved)
         unsettled = [order for order in orders if order not in self.outcomes]
-        wrong = self._accept(unsettled, result.digests, moved, seen=result.facts)
+        wrong = self._accept(unsettled, result.digests, lacking, seen=result.facts)
         seconds = time.monotonic() - begin
         self.trips.append(
             Trip(
@@ -366,25 +366,25 @@ class _Load:
         return sum(order.content.size_bytes for order, row in self.outcomes.items() if isinstance(row, Arrival))
 
     def _missing_bytes(self, order: Order) -> int:
-        facts = self.present.get(order.partial_path)
-        return order.content.size_bytes - min(facts.size_bytes if facts else 0, order.content.size_bytes)
+        facts, size = self.present.get(order.partial_path), order.content.size_bytes
+        return max(0, size - facts.size_bytes) if facts else size
 
     # -- after -------------------------------------------------------------------------------------------------
 
-    def _settling(self, orders: Sequence[Order]) -> Settled:
+    def _settling(self, lacking: Mapping[Order, int]) -> Settled:
         """What the mover found right, and gave its final name, has arrived, whatever becomes of the others."""
-        by_path = {order.partial_path: order for order in orders}
+        by_path = {order.partial_path: order for order in lacking}
 
         def settled(path: str, facts: FileStat) -> None:
             order = by_path[path]
-            self.outcomes[order] = Arrival(bytes_moved=self._missing_bytes(order), facts=facts)
+            self.outcomes[order] = Arrival(bytes_moved=lacking[order], facts=facts)
 
         return settled
 
-    def _count_alone(self, orders: Sequence[Order], bytes_moved: int) -> None:
-        """Of a file that went alone it is known what travelled; of several only what all of them lacked."""
-        if len(orders) == 1 and isinstance(arrival := self.outcomes.get(orders[0]), Arrival):
-            self.outcomes[orders[0]] = replace(arrival, bytes_moved=bytes_moved)
+    def _count_alone(self, order: Order, bytes_moved: int) -> None:
+        """Of a file that goes alone it is known what travelled; of several only what all of them lacked."""
+        if isinstance(arrival := self.outcomes.get(order), Arrival):
+            self.outcomes[order] = replace(arrival, bytes_moved=bytes_moved)
 
     def _accept(
         self,
