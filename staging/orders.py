@@ -10,7 +10,7 @@ from metadata.errors import MiddlewareError
 from metadata.policy import Policy
 from metadata.records import Measurement
 from staging.locations import Location, partial_path
-from staging.ports import FileDigest, FileStat
+from staging.ports import FileDigest, FileStat, MoveFile
 from staging.routes import Way
 
 _INSTANT_S = 1e-6
@@ -31,6 +31,14 @@ class Order:
     def partial_path(self) -> str:
         """Where the content is gathered."""
         return partial_path(self.destination.path, self.content.sha256)
+
+    @property
+    def file(self) -> MoveFile:
+        """What a mover has to know of it."""
+        return MoveFile(
+            source_path=self.source.path, partial_path=self.partial_path, size_bytes=self.content.size_bytes,
+            final_path=self.destination.path, sha256=self.content.sha256,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

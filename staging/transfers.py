@@ -22,7 +22,7 @@ from metadata.errors import (
 )
 from metadata.policy import check_move
 from staging.orders import Arrival, Delivery, Order, Outcome, Trip
-from staging.ports import FileDigest, FileStat, MoveFile, Mover, MoveRequest, Progress, Settled, Storage
+from staging.ports import FileDigest, FileStat, Mover, MoveRequest, Progress, Settled, Storage
 from staging.routes import Routes, Way
 
 _SPARE_BYTES = 1 << 20
@@ -329,7 +329,7 @@ class _Load:
         request = MoveRequest(
             source=self.source.endpoint,
             destination=self.destination.endpoint,
-            files=tuple(_file(order) for order in orders),
+            files=tuple(order.file for order in orders),
             direction=way.direction,
             credential=way.credential,
             streams=way.streams,
@@ -467,13 +467,6 @@ class _Load:
 
 def _place(order: Order) -> str:
     return place_of(order.destination.site, order.partial_path)
-
-
-def _file(order: Order) -> MoveFile:
-    return MoveFile(
-        source_path=order.source.path, partial_path=order.partial_path, size_bytes=order.content.size_bytes,
-        final_path=order.destination.path, sha256=order.content.sha256,
-    )  # fmt: skip
 
 
 def _partials(orders: Sequence[Order]) -> set[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from adapters._openssh.errors import failure, gone, is_full, last_line, no_room
 from adapters._openssh.programs import Program, running
 from adapters._openssh.sides import Side, sides_of
-from adapters.movers._ssh.agent import widen
+from adapters.movers._ssh.agent.wire import widen
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.partials import prepare
 from metadata.errors import MiddlewareError

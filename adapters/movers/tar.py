@@ -1,7 +1,7 @@
 """Streams many files, hashed while they are written and given their names: one pass, whatever their number.
 
 The files are shared out to as many streams as are wanted, each with a TCP connection of its own.
-A small Python program is sent to the sites (`_ssh.agent`); where a site has no Python, GNU tar stands in for it.
+Small Python programs are sent to the sites (`_ssh.agent`); where a site has no Python, GNU tar stands in for it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from pathlib import Path
+from functools import cache, cached_property, partial
 
 from adapters._openssh.errors import failure, full, gone, is_full, last_line
 from adapters._openssh.sides import Side, sides_of
-from adapters.movers._ssh import agent
+from adapters.movers._ssh.agent import PACKER, UNPACKER
+from adapters.movers._ssh.agent.wire import SHORT
 from adapters.movers._ssh.dealing import Dealer, shared_out
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import introduced
@@ -40,17 +40,16 @@ from staging.ports import (
     Progress,
 )
 
-_AGENT = Path(agent.__file__).read_bytes()
 _NO_PYTHON = 126, 127
 """What a shell ends with that must not run such a program, or knows none, and we with one that is too old."""
 # The program comes by the standard input, before its own input: no argument is long, and nothing is written at a site.
 _OLD = "sys.version_info < (3, 6) and sys.exit(127)"
-_PACK = f"import sys; {_OLD}; r = sys.stdin.buffer; exec(r.read(int(r.readline())))"
+_PACK = f"import sys, zlib; {_OLD}; r = sys.stdin.buffer; exec(zlib.decompress(r.read(int(r.readline()))))"
 # A login shell may talk before the stream begins.
 _UNPACK = (
-    f"import io, sys; {_OLD}; sys.stdin = io.TextIOWrapper(open(0, 'rb', 1 << 18)); "
+    f"import io, sys, zlib; {_OLD}; sys.stdin = io.TextIOWrapper(open(0, 'rb', 1 << 18)); "
     "r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); "
-    "exec(r.read(int(r.readline() or sys.exit({short}))))"
+    "exec(zlib.decompress(r.read(int(r.readline() or sys.exit({short})))))"
 )
 _GNU_PACK = 'head -c "$1"; exec tar -cPhSf - --format=gnu --hard-dereference --no-recursion --null -T -'
 _GNU_UNPACK = "LC_ALL=C exec tar -xPvf - --quoting-style=escape --no-same-owner --no-same-permissions -m"
@@ -215,7 +214,7 @@ def _direct(plan: _Plan) -> Iterator[Stream]:
 def _producer(plan: _Plan, source: Side) -> Half:
     """The source's half."""
     if plan.packs:
-        return _python(source, _PACK, "pack")
+        return _python(source, _PACK)
     return Half(script=_GNU_PACK, arguments=(str(len(_preamble(plan))),))
 
 
@@ -225,7 +224,7 @@ def _begin(plan: _Plan) -> bytes:
     if not plan.packs:
         return preamble
     rate = (plan.request.limit_bytes_per_s or 0.0) / plan.streams
-    return _program() + b"%f %s %d\n" % (rate, plan.form, len(preamble)) + preamble
+    return _program(PACKER) + b"%f %s %d\n" % (rate, plan.form, len(preamble)) + preamble
 
 
 def _some(plan: _Plan, numbers: Sequence[int]) -> bytes:
@@ -240,7 +239,7 @@ def _some(plan: _Plan, numbers: Sequence[int]) -> bytes:
 def _consumer(plan: _Plan, destination: Side) -> Half:
     if not plan.unpacks:
         return Half(script=_GNU_UNPACK)
-    return _python(destination, _UNPACK.format(mark=plan.mark, short=agent.SHORT), "unpack", plan.mark)
+    return _python(destination, _UNPACK.format(mark=plan.mark, short=SHORT), plan.mark)
 
 
 def _python(side: Side, program: str, *arguments: str) -> Half:
@@ -253,11 +252,13 @@ def _preamble(plan: _Plan) -> bytes:
     """What the unpacker reads before the stream. Only where GNU tar packs it has to be told all at once."""
     rate = 0.0 if plan.packs else plan.request.limit_bytes_per_s or 0.0
     rows = b"" if plan.packs else _targets(plan, range(len(plan.files)))
-    return f"\n{plan.mark}\n".encode() + _program() + b"%f %s %d\n" % (rate, plan.form, len(rows)) + rows
+    return f"\n{plan.mark}\n".encode() + _program(UNPACKER) + b"%f %s %d\n" % (rate, plan.form, len(rows)) + rows
 
 
-def _program() -> bytes:
-    return b"%d\n" % len(_AGENT) + _AGENT
+@cache
+def _program(text: bytes) -> bytes:
+    sent = zlib.compress(text)
+    return b"%d\n" % len(sent) + sent
 
 
 def _targets(plan: _Plan, numbers: Sequence[int]) -> bytes:
@@ -425,7 +426,7 @@ def _check_pair(plan: _Plan, source: Ending, destination: Ending) -> None:
             raise _NoPythonError(end.site)
     if is_full(destination.words):
         raise full(destination.site, destination.words)
-    if destination.code not in (0, agent.SHORT, 2 if source.code else 0):
+    if destination.code not in (0, SHORT, 2 if source.code else 0):
         raise failure(destination.site, destination.words, destination.code)
     if source.code:
         raise _source_failure(plan, source)

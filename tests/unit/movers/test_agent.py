@@ -17,19 +17,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.movers._ssh import agent
+from adapters.movers._ssh.agent import PACKER, UNPACKER, unpacker, wire
 
-PROGRAM = Path(agent.__file__)
 File = tuple[bytes, Path, int]
 """Its name in the stream, where it is, and where it goes on."""
 FORMS = pytest.mark.parametrize("form", [b"tar", b"plain"])
 
 
-def run(*arguments: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
+def run(program: bytes, *arguments: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
     """What the program said, run as at a site."""
-    return subprocess.run(
-        [sys.executable, "-I", "-S", PROGRAM, *arguments], input=stdin, capture_output=True, check=False
-    )
+    return subprocess.run(words(program, *arguments), input=stdin, capture_output=True, check=False)
+
+
+def words(program: bytes, *arguments: str) -> list[str]:
+    """How it is run."""
+    return [sys.executable, "-I", "-S", "-c", program.decode(), *arguments]
 
 
 def sources(*files: File) -> bytes:
@@ -54,7 +56,7 @@ def listed(rows: Iterable[bytes]) -> bytes:
 def pack(*files: File, form: bytes = b"tar") -> subprocess.CompletedProcess[bytes]:
     """The program packed these, and told nobody of them."""
     rows = sources(*files)
-    return run("pack", stdin=b"0 %s 0\n%d 0\n%s" % (form, len(rows), rows))
+    return run(PACKER, stdin=b"0 %s 0\n%d 0\n%s" % (form, len(rows), rows))
 
 
 def unpack(
@@ -62,7 +64,7 @@ def unpack(
 ) -> subprocess.CompletedProcess[bytes]:
     """The program unpacked these."""
     rows = targets(*files, finals=finals)
-    return run("unpack", "MARK", stdin=b"0 %s %d\n%s" % (form, len(rows), rows) + archive)
+    return run(UNPACKER, "MARK", stdin=b"0 %s %d\n%s" % (form, len(rows), rows) + archive)
 
 
 def told(answer: subprocess.CompletedProcess[bytes]) -> list[list[bytes]]:
@@ -73,10 +75,11 @@ def told(answer: subprocess.CompletedProcess[bytes]) -> list[list[bytes]]:
 
 def test_it_is_written_in_a_python_that_old_clusters_have() -> None:
     """3.6 came with the enterprise Linux of 2019, which clusters keep for ten years."""
-    tree = ast.parse(PROGRAM.read_text(encoding="utf-8"), feature_version=(3, 6))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert imported <= set(sys.stdlib_module_names)
-    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    for program in (PACKER, UNPACKER):
+        tree = ast.parse(program.decode(), feature_version=(3, 6))
+        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert {name.split(".")[0] for name in imported} <= set(sys.stdlib_module_names) - {"__future__"}
 
 
 @given(
@@ -85,7 +88,7 @@ def test_it_is_written_in_a_python_that_old_clusters_have() -> None:
 )
 def test_a_header_is_read_by_tar_as_it_was_meant(name: bytes, size: int) -> None:
     """Long names and sizes from 8 GiB on too."""
-    stream = io.BytesIO(agent.header(name, size))
+    stream = io.BytesIO(wire.header(name, size))
     if len(name) > 100:
         long_name = tarfile.TarInfo.frombuf(stream.read(512), "utf-8", "surrogateescape")
         assert long_name.type == tarfile.GNUTYPE_LONGNAME
@@ -99,7 +102,7 @@ def test_a_header_is_read_by_tar_as_it_was_meant(name: bytes, size: int) -> None
 @given(size=st.integers(0, 1 << 60))
 def test_a_size_in_a_header_is_read_as_it_was_written(size: int) -> None:
     """Octal or binary."""
-    assert agent.number_of(agent.header(b"name", size)[124:136]) == size
+    assert unpacker.number_of(wire.header(b"name", size)[124:136]) == size
 
 
 def test_what_is_packed_is_an_archive(tmp_path: Path) -> None:
@@ -168,7 +171,7 @@ def test_a_stream_that_ends_too_soon_is_no_success(tmp_path: Path, form: bytes) 
     end = 1024 if form == b"tar" else 1
     for size in (0, 3, 100, 512, 2 << 20, len(packed) - end):
         unpacked = unpack((b"0", tmp_path / "part", 0), archive=packed[:size], form=form)
-        assert unpacked.returncode == agent.SHORT
+        assert unpacked.returncode == wire.SHORT
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
 
 
@@ -246,10 +249,9 @@ def test_lists_may_come_in_the_stream_and_what_they_name_is_reported_before_the_
         here = sources((b"%d" % number, tmp_path / "source", 0))
         there = targets((b"%d" % number, tmp_path / f"{number}.part", 0))
         packing += [b"%d %d\n" % (len(here), len(there)), here, there]
-    packed = run("pack", stdin=b"".join(packing)).stdout
+    packed = run(PACKER, stdin=b"".join(packing)).stdout
     second = packed.index(b"C rows", packed.index(b"C rows 0") + 8)
-    argv = [sys.executable, "-I", "-S", str(PROGRAM), "unpack", "MARK"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+    with subprocess.Popen(words(UNPACKER, "MARK"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdin is not None
         assert program.stdout is not None
         program.stdin.write(b"0 plain 0\n" + packed[:second])

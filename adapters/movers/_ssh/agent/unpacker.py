@@ -1,289 +1,38 @@
-"""Packs files into a stream; unpacks and hashes such a stream, and gives the files their names.
+"""Unpacks a stream, hashes what it writes, and gives the files their names. It is sent to sites behind `wire`."""
 
-It is sent to sites as text and runs there by itself: Python 3.6, the standard library, nothing else, so it knows no
-walrus and no annotations. Paths are bytes, because a site's locale is not ours. Both halves can speak tar, so that GNU
-tar can stand at the other end. Among themselves they leave out its blocks, which are a twentieth of a small file.
-"""
+from adapters.movers._ssh.agent.wire import (
+    BLOCK,
+    CHUNK,
+    FORMS,
+    FULL,
+    MAP_AT,
+    REPORT_S,
+    ROWS,
+    SHORT,
+    SMALL,
+    ZEROS,
+    FailureError,
+    Pace,
+    Plain,
+    Tar,
+    rows_of,
+    run,
+    widen,
+    words,
+    write_all,
+)
 
-import contextlib
-import errno
-import fcntl
+# Sent to sites from here on.
 import hashlib
 import os
 import sys
 import time
-import zlib
+
 
 TYPES = False
 if TYPES:
     from collections.abc import Iterator
     from typing import Any, BinaryIO
-
-BLOCK = 512
-CHUNK = 1 << 20
-SMALL = 1 << 18
-ZEROS = bytes(CHUNK)
-MAP_AT = 386  # where a header of GNU tells what is no hole
-REPORT_S = 0.1
-ROWS = b"C"  # a member of this kind is a list of files
-PIPE_SIZE = 1031  # F_SETPIPE_SZ: fewer and larger turns
-GONE, SHORT, FULL = 41, 42, 43  # exit codes
-
-
-class Pace:
-    """Keeps to a rate in bytes per second; none when it is 0."""
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        self.begin = time.monotonic()
-        self.done = 0
-
-    def chunk(self) -> int:
-        """How much to take at once."""
-        return max(4096, min(CHUNK, int(self.rate / 8))) if self.rate else CHUNK
-
-    def count(self, size: int) -> None:
-        """Returns when as much may have passed."""
-        if self.rate:
-            self.done += size
-            early = self.done / self.rate - (time.monotonic() - self.begin)
-            if early > 0:
-                time.sleep(early)
-
-
-class FailureError(Exception):
-    """What ends the program; the words are for people."""
-
-    def __init__(self, code: int, words: str) -> None:
-        super().__init__(words)
-        self.code = code
-
-
-def words(path: bytes, error: OSError) -> str:
-    """What went wrong with a file."""
-    return f"{os.fsdecode(path)}: {error.strerror}"
-
-
-# --- Packing
-
-
-def header(name: bytes, size: int, kind: bytes = b"0", end: bytes = b"") -> bytes:
-    """A member's header; a name that is too long goes before it, in GNU's manner."""
-    before = b""
-    if len(name) > 100:
-        long = name + b"\0"
-        before = header(b"././@LongLink", len(long), b"L") + long + b"\0" * (-len(long) % BLOCK)
-        name = name[:100]
-    start = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits(size) + b"00000000000\0"
-    rest = (kind + b"\0" * 100 + b"ustar  \0").ljust(MAP_AT - 156, b"\0") + end
-    # The sum of all bytes, its own eight counted as blanks.
-    total = sum(start) + 8 * 32 + sum(rest)
-    return before + (start + b"%06o\0 " % total + rest).ljust(BLOCK, b"\0")
-
-
-def digits(number: int) -> bytes:
-    """A number of a header: octal, or GNU's binary from 8 GiB on."""
-    return b"%011o\0" % number if number < 8**11 else b"\x80" + number.to_bytes(11, "big")
-
-
-def sparse_header(name: bytes, extents: "list[tuple[int, int]]", size: int) -> bytes:
-    """The header of a file with holes, as GNU tar writes it: a map of what is no hole, in as many blocks as it takes.
-
-    size: the file's, its holes counted. The map ends with an entry at its end, however it ends.
-    """
-    entries = [digits(start) + digits(length) for start, length in [*extents, (size, 0)]]
-    first, rest = entries[:4], entries[4:]
-    end = b"".join(first).ljust(96, b"\0") + bytes([bool(rest)]) + digits(size)
-    blocks = [header(name, sum(length for _, length in extents), b"S", end)]
-    while rest:
-        some, rest = rest[:21], rest[21:]
-        blocks.append((b"".join(some).ljust(504, b"\0") + bytes([bool(rest)])).ljust(BLOCK, b"\0"))
-    return b"".join(blocks)
-
-
-def extents_of(file: int, offset: int, end: int) -> "list[tuple[int, int]]":
-    """(start, length) of what is no hole between two places of a file; starts are counted from the first of them."""
-    found = []  # type: list[tuple[int, int]]
-    at = offset
-    while at < end:
-        try:
-            start = os.lseek(file, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # the file system knows nothing of holes
-                return [(0, end - offset)]
-            break
-        at = min(end, os.lseek(file, start, os.SEEK_HOLE))
-        if found and start - offset - sum(found[-1]) < CHUNK:
-            start = offset + found.pop()[0]
-        if start < at:
-            found.append((start - offset, at - start))
-    return found
-
-
-class Tar:
-    """The stream as GNU tar speaks it."""
-
-    unit = BLOCK
-    end = b"\0" * 2 * BLOCK
-    header = staticmethod(header)
-    sparse_header = staticmethod(sparse_header)
-
-
-class Plain:
-    """The stream as only these two halves speak it: a line before each member, and nothing behind it."""
-
-    unit = 1
-    end = b"\n"
-
-    @staticmethod
-    def header(name: bytes, size: int, kind: bytes = b"0") -> bytes:
-        """KIND, NAME, SIZE."""
-        return b"%s %s %d\n" % (kind, name, size)
-
-    @staticmethod
-    def sparse_header(name: bytes, extents: "list[tuple[int, int]]", size: int) -> bytes:
-        """The same, and START:LENGTH of all that is no hole."""
-        listed = b" ".join([b"%d:%d" % extent for extent in extents])
-        return b"S %s %d %s\n" % (name, size, listed)
-
-
-FORMS = {b"tar": Tar, b"plain": Plain}  # type: dict[bytes, type[Tar] | type[Plain]]
-
-
-def write_all(out: int, content: "bytes | memoryview") -> None:
-    """All of it is written."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(out, rest) :]
-
-
-class Packer:
-    """Writes members; small ones are gathered, large ones go from the file to the pipe without a copy."""
-
-    def __init__(self, out: int, pace: Pace, form: "type[Tar] | type[Plain]") -> None:
-        self.out = out
-        self.pace = pace
-        self.form = form
-        self.gathered = []  # type: list[bytes]
-        self.size = 0
-
-    def put(self, content: bytes) -> None:
-        """It is in the stream, sooner or later."""
-        self.gathered.append(content)
-        self.size += len(content)
-        if self.size >= SMALL:
-            self.flush()
-
-    def pad(self, size: int) -> None:
-        """What follows a member of that size is in the stream."""
-        if -size % self.form.unit:
-            self.put(b"\0" * (-size % self.form.unit))
-
-    def put_rows(self, rows: bytes) -> None:
-        """A list of files for the other half, which speaks as we do; an empty one has it report."""
-        self.put(Plain.header(b"rows", len(rows), ROWS) + rows)
-
-    def flush(self) -> None:
-        """What was gathered is in the stream."""
-        write_all(self.out, b"".join(self.gathered))
-        self.pace.count(self.size)
-        self.gathered, self.size = [], 0
-
-    def add(self, name: bytes, path: bytes, offset: int) -> None:
-        """The file from `offset` on is a member."""
-        try:
-            file = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise FailureError(GONE, words(path, error)) from error
-        try:
-            facts = os.fstat(file)
-            size = max(0, facts.st_size - offset)
-            if size > SMALL and facts.st_blocks * 512 < facts.st_size - CHUNK:
-                self.add_sparse(name, file, offset, size)
-                return
-            self.put(self.form.header(name, size))
-            if size > SMALL:
-                self.flush()
-                self.stream(file, offset, size)
-            elif size:
-                self.put(os.pread(file, size, offset).ljust(size, b"\0"))
-            self.pad(size)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise
-            raise FailureError(GONE, words(path, error)) from error
-        finally:
-            os.close(file)
-
-    def add_sparse(self, name: bytes, file: int, offset: int, size: int) -> None:
-        """A file whose holes do not travel."""
-        extents = extents_of(file, offset, offset + size)
-        self.put(self.form.sparse_header(name, extents, size))
-        self.flush()
-        for start, length in extents:
-            self.stream(file, offset + start, length)
-        self.pad(sum(length for _, length in extents))
-
-    def stream(self, file: int, offset: int, size: int) -> None:
-        """A large file's bytes."""
-        end = offset + size
-        while offset < end:
-            sent = send(self.out, file, offset, min(self.pace.chunk(), end - offset))
-            if sent == 0:  # it was cut short meanwhile: zeros keep the stream whole, and the hash tells
-                sent = min(CHUNK, end - offset)
-                write_all(self.out, b"\0" * sent)
-            offset += sent
-            self.pace.count(sent)
-
-
-def send(out: int, file: int, offset: int, size: int) -> int:
-    """How many bytes went from the file into the stream."""
-    try:
-        return os.sendfile(out, file, offset, size)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS):
-            raise
-    content = os.pread(file, size, offset)
-    write_all(out, content)
-    return len(content)
-
-
-def rows_of(content: bytes, columns: int) -> "Iterator[tuple[bytes, ...]]":
-    """A list of files: so many fields to a file, each ended by a NUL, and all of that made smaller; or nothing."""
-    fields = iter(zlib.decompress(content).split(b"\0") if content else ())
-    return zip(*[fields] * columns)
-
-
-def widen(pipe: int) -> None:
-    """A pipe that holds more, where that is allowed."""
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(pipe, PIPE_SIZE, CHUNK)
-
-
-def pack(source: "BinaryIO", out: int) -> None:
-    r"""source: "RATE FORM BYTES\n" and as many bytes, which go before the stream, then lists of files until it ends.
-
-    A list is "BYTES BYTES\n", as many bytes for this half and as many for the other one; GNU tar needs none.
-    """
-    rate, form, size = source.readline().split()
-    widen(out)
-    packer = Packer(out, Pace(float(rate)), FORMS[form])
-    packer.put(source.read(int(size)))
-    packer.flush()  # the other half starts meanwhile
-    for line in iter(source.readline, b""):
-        rows, others = [source.read(int(size)) for size in line.split()]
-        if others:
-            packer.put_rows(others)
-        for name, path, offset in rows_of(rows, 3):
-            packer.add(name, path, int(offset))
-        if others:
-            packer.put_rows(b"")
-        packer.flush()
-    packer.put(packer.form.end)
-    packer.flush()
-
-
-# --- Unpacking
 
 
 class Reporter:
@@ -551,20 +300,5 @@ def unpack(source: "BinaryIO", out: int, mark: bytes) -> None:
         pass
 
 
-def main(arguments: "list[str]") -> None:
-    """arguments: pack, or unpack and the mark of its reports."""
-    try:
-        if arguments[0] == "pack":
-            pack(sys.stdin.buffer, 1)
-        else:
-            unpack(sys.stdin.buffer, 1, arguments[1].encode())
-    except FailureError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.code)
-    except OSError as error:
-        sys.stderr.write(f"{error.strerror}\n")
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(lambda: unpack(sys.stdin.buffer, 1, sys.argv[1].encode()))
