@@ -214,7 +214,7 @@ def _direct(plan: _Plan) -> Iterator[Stream]:
 def _producer(plan: _Plan, source: Side) -> Half:
     """The source's half."""
     if plan.packs:
-        return _python(source, _PACK)
+        return _python(source, _PACK, "convoy-pack")  # for whoever reads the list of processes there
     return Half(script=_GNU_PACK, arguments=(str(len(_preamble(plan))),))
 
 
