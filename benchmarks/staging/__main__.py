@@ -169,6 +169,7 @@ def _chosen(yard: Yard, probes: Sequence[Load], link: Link, learned: Path) -> li
 def _told_runs(yard: Yard, contenders: Sequence[Contender], load: Load, link: Link, repeat: int) -> Iterator[Run]:
     """Every run; who failed or was stopped once is told, and not asked again."""
     out: set[str] = set()
+    load.warm()
     for contender in turns(contenders, load, repeat):
         if contender.name in out:
             continue
