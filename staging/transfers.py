@@ -216,7 +216,9 @@ class _Load:
         ]
         if whole:
             wrong = self._accept(whole, {}, dict.fromkeys(whole, 0))
-            self.destination.remove_all([order.partial_path for order in wrong])
+            if wrong:
+                self.destination.remove_all([order.partial_path for order in wrong])
+                self.free_bytes = self.destination.survey([wrong[0].partial_path]).free_bytes
             self.present = {path: facts for path, facts in self.present.items() if path not in _partials(wrong)}
 
     def _check_sources(self) -> None:
@@ -376,6 +378,7 @@ class _Load:
         by_path = {order.partial_path: order for order in lacking}
 
         def settled(path: str, facts: FileStat) -> None:
+            self._check_claim()
             order = by_path[path]
             self.outcomes[order] = Arrival(bytes_moved=lacking[order], facts=facts)
 

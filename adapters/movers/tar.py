@@ -41,13 +41,16 @@ from staging.ports import (
 )
 
 _NO_PYTHON = 126, 127
-"""What a shell ends with that must not run such a program, or knows none, and we with one that is too old."""
+"""What a shell ends with that must not run such a program, or knows none, and we with one that lacks something."""
 # The program comes by the standard input, before its own input: no argument is long, and nothing is written at a site.
-_OLD = "sys.version_info < (3, 6) and sys.exit(127)"
-_PACK = f"import sys, zlib; {_OLD}; r = sys.stdin.buffer; exec(zlib.decompress(r.read(int(r.readline()))))"
+_FIT = (
+    r"""import sys; exec("try:\n import hashlib, zlib\nexcept ImportError:\n sys.exit(127)"); """
+    "sys.version_info < (3, 6) and sys.exit(127)"
+)
+_PACK = f"{_FIT}; r = sys.stdin.buffer; exec(zlib.decompress(r.read(int(r.readline()))))"
 # A login shell may talk before the stream begins.
 _UNPACK = (
-    f"import io, sys, zlib; {_OLD}; sys.stdin = io.TextIOWrapper(open(0, 'rb', 1 << 18)); "
+    f"{_FIT}; import io; sys.stdin = io.TextIOWrapper(open(0, 'rb', 1 << 18)); "
     "r = sys.stdin.buffer; any(l == b'{mark}\\n' for l in r); "
     "exec(zlib.decompress(r.read(int(r.readline() or sys.exit({short})))))"
 )
@@ -141,7 +144,7 @@ class TarMover:
         while True:
             try:
                 return self._moved(request, progress)
-            except _NoPythonError as error:  # nothing was begun
+            except _NoPythonError as error:
                 self._without_python.add(error.site)
 
     def _moved(self, request: MoveRequest, progress: Progress) -> MoveResult:
@@ -153,9 +156,15 @@ class TarMover:
         plan = self._plan(request, source, destination, present)
         tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
         tally.begin()
-        if plan.files:
+        try:
             with ExitStack() as stack:
                 tally.read(_Hands(plan, stack))
+        except _NoPythonError as error:
+            if not tally.moved:
+                raise
+            self._without_python.add(error.site)
+            message = f"{error.site}: not all hosts of this name have Python; what has not arrived goes without it"
+            raise TransferInterruptedError(message, site=error.site) from error
         tally.finish()
         return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts)
 

@@ -145,12 +145,12 @@ class PosixStorage:
 
     def survey(self, paths: Sequence[str]) -> Survey:
         """The same, and the room that is left where the first of them lies, or will lie."""
-        place = Path(paths[0])
-        while not place.exists():
-            place = place.parent
-        with self._errors(paths[0]):
+        found, place = self.stats(paths), paths[0]
+        while not os.path.exists(place):
+            place = os.path.dirname(place)
+        with self._errors(place):
             facts = os.statvfs(place)
-        return Survey(facts=self.stats(paths), free_bytes=facts.f_bavail * facts.f_frsize)
+        return Survey(facts=found, free_bytes=facts.f_bavail * facts.f_frsize)
 
     def probe_room(self, path: str, *, size_bytes: int) -> None:
         """Reserves `size_bytes` in a file beside `path` and lets go of them."""

@@ -125,6 +125,8 @@ def streaming(source: tuple[Side, Half], destination: tuple[Side, Half]) -> Iter
             producer.stdout.close()  # else the producer would not notice when nobody reads any more
 
             def endings() -> list[tuple[Ending, Ending]]:
+                if consumer.wait():  # the producer may be waiting to be told more
+                    feed.close()
                 return [(_ending(source[0].site, producer), _ending(destination[0].site, consumer))]
 
             feed = Feed(producer)

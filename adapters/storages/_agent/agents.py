@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from adapters._openssh.sides import Side
 from adapters.storages._agent.conversation import Conversation, RefusedError
@@ -29,6 +29,8 @@ class Agents:
     def __init__(self, side: Side) -> None:
         self._side = side
         self._free = threading.BoundedSemaphore(_MOST)
+        # Whoever asks what takes an instant does not wait for hours.
+        self._long = threading.BoundedSemaphore(_MOST - 1)
         self._changing = threading.Condition()
         self._idle: list[Conversation] = []
         self._busy = self._starting = 0
@@ -52,8 +54,9 @@ class Agents:
 
     def ask(self, verb: str, paths: Sequence[str]) -> list[bytes]:
         """The fields of the answer. Raises RefusedError, or SiteUnavailableError: it may have been done then."""
-        with self._lent() as agent:
-            return agent.ask(verb, paths, long=verb in _LONG)
+        long = verb in _LONG
+        with self._long if long else nullcontext(), self._lent() as agent:
+            return agent.ask(verb, paths, long=long)
 
     def digests(self, paths: Sequence[str]) -> dict[str, FileDigest]:
         """Of many files; one that is not there or cannot be read is absent from the answer."""

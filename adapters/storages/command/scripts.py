@@ -6,8 +6,9 @@ from __future__ import annotations
 STATS = r"""
 p=$1
 while [ -n "$p" ] && [ ! -e "$p" ]; do p=${p%/*}; p=${p:-/}; done
-[ -z "$p" ] || set -- $(df -PB1 -- "$p" | tail -n 1)
-echo "$4"
+set -- 0 0
+[ -z "$p" ] || set -- $(stat -f -c '%a %S' -- "$p")
+echo "$(($1 * $2))"
 { xargs -0 -r stat -L --printf '%s %b %B %.9Y %i %n\0' -- 2>&1 >&3 | grep -aEv 'No such file|Not a directory' >&2
 } 3>&1 | base64
 """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
+from metadata.claims import place_of
 from metadata.errors import MiddlewareError, NotFoundError
 from orchestrator.operations.workspace import Workspace
 from staging.locations import partials_folder
-from staging.ports import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,50 +46,74 @@ def clean_data(
             for a day. Another home that has the same workdir may know it.
         confirm: Asked before anything is removed; it sees what would be.
     """
-    wanted = workspace.journal.unfinished_transfers()
-    found: list[Orphan] = []
-    for name, storage in workspace.storages.items():
-        needed = {sha256 for sha256, site in wanted if site == name}
-        folder = partials_folder(workspace.workdir(name))
-        try:
-            with suppress(NotFoundError):  # nothing was ever brought there
-                found += _partials(storage, str(folder), needed)
-                found += _unknown(workspace, storage, str(folder.parent), needed) if unknown else ()
-        except MiddlewareError as error:
-            found.append(Orphan(site=name, path=str(folder), size_bytes=0, trouble=error.message))
-    return _removed(workspace, found) if found and confirm(found) else []
-
-
-def _partials(storage: Storage, folder: str, needed: Collection[str]) -> Iterator[Orphan]:
-    paths = [f"{folder}/{name}" for name in storage.files_below(folder) if name not in needed]
-    yield from _old(storage, paths, _PARTIAL_AFTER_S)
-
-
-def _unknown(workspace: Workspace, storage: Storage, store: str, needed: Collection[str]) -> Iterator[Orphan]:
-    names = [
-        name for name in storage.files_below(store) if (found := _IN_STORE.fullmatch(name)) and found[1] not in needed
-    ]
-    paths = [f"{store}/{name}" for name in names]
-    known = workspace.catalogue.replicas_at(storage.endpoint.site, paths)
-    yield from _old(storage, [path for path in paths if path not in known], _UNKNOWN_AFTER_S)
-
-
-def _old(storage: Storage, paths: Sequence[str], older_than_s: float) -> Iterator[Orphan]:
-    """Those that nobody has written to for so long."""
-    horizon = (time.time() - older_than_s) * 1e9
-    for path, facts in storage.stats(paths).items():
-        if facts.modified_ns <= horizon:
-            yield Orphan(site=storage.endpoint.site, path=path, size_bytes=facts.size_bytes)
-
-
-def _removed(workspace: Workspace, found: Sequence[Orphan]) -> list[Orphan]:
-    """The same, now that they are gone; a site that fails is told."""
-    told = [row for row in found if row.trouble]
-    for site in sorted({row.site for row in found}):
-        mine = [row for row in found if row.site == site and not row.trouble]
-        try:
-            workspace.storages[site].remove_all([row.path for row in mine])
-        except MiddlewareError as error:
-            mine = [replace(row, trouble=error.message) for row in mine[:1]]
-        told += mine
+    needed = {sha256 for sha256, _ in workspace.journal.unfinished_transfers()}  # some sites share a workdir
+    stores = [_Store(workspace, name, needed) for name in workspace.storages]
+    found = [orphan for store in stores for orphan in store.orphans(unknown=unknown)]
+    told, found = [row for row in found if row.trouble], [row for row in found if not row.trouble]
+    if not found or not confirm(found):
+        return told
+    for store in stores:
+        told += store.removed([row for row in found if row.site == store.site], unknown=unknown)
     return told
+
+
+class _Store:
+    """Where a site keeps what was brought there."""
+
+    def __init__(self, workspace: Workspace, site: str, needed: set[str]) -> None:
+        """needed: Content that some run still wants to bring."""
+        self.site = site
+        self._workspace = workspace
+        self._storage = workspace.storages[site]
+        self._partials = partials_folder(workspace.workdir(site))
+        self._needed = needed
+
+    def orphans(self, *, unknown: bool) -> list[Orphan]:
+        """What may go, or why nobody knows."""
+        try:
+            partials = self._old(self._unwanted(), _PARTIAL_AFTER_S)
+            return [*partials, *self._old(self._strangers(), _UNKNOWN_AFTER_S)] if unknown else partials
+        except MiddlewareError as error:
+            return [Orphan(site=self.site, path=str(self._partials), size_bytes=0, trouble=error.message)]
+
+    def removed(self, rows: Sequence[Orphan], *, unknown: bool) -> list[Orphan]:
+        """Those of which it is still true are gone; nobody else may bring their content meanwhile."""
+        places = {row.path: place_of(self.site, str(self._partials / PurePosixPath(row.path).name)) for row in rows}
+        with self._workspace.claims.held(set(places.values())) as claim:
+            again = self.orphans(unknown=unknown) if claim.places else []
+            still = [row for row in again if row.path in places and places[row.path] in claim.places]
+            try:
+                self._storage.remove_all([row.path for row in still])
+            except MiddlewareError as error:
+                still = [replace(row, trouble=error.message) for row in still[:1]]
+        return [*still, *(row for row in again if row.trouble)]
+
+    def _unwanted(self) -> list[str]:
+        """Partial files."""
+        return [f"{self._partials}/{name}" for name in self._below(self._partials) if name not in self._needed]
+
+    def _strangers(self) -> list[str]:
+        """Content that the catalogue knows neither by its place, of whatever site, nor by its hash at this one."""
+        store = self._partials.parent
+        found = {row[1]: f"{store}/{row[0]}" for name in self._below(store) if (row := _IN_STORE.fullmatch(name))}
+        copies = self._workspace.catalogue.replicas(found.keys() - self._needed)
+        return [
+            found[sha256]
+            for sha256, known in copies.items()
+            if not any(copy.site == self.site or copy.path == found[sha256] for copy in known)
+        ]
+
+    def _below(self, folder: PurePosixPath) -> Sequence[str]:
+        try:
+            return self._storage.files_below(str(folder))
+        except NotFoundError:  # nothing was ever brought there
+            return []
+
+    def _old(self, paths: Sequence[str], older_than_s: float) -> list[Orphan]:
+        """Those that nobody has written to for so long."""
+        horizon = (time.time() - older_than_s) * 1e9
+        return [
+            Orphan(site=self.site, path=path, size_bytes=facts.size_bytes)
+            for path, facts in self._storage.stats(paths).items()
+            if facts.modified_ns <= horizon
+        ]

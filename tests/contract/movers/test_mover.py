@@ -265,6 +265,15 @@ def test_when_one_of_several_streams_fails_all_end(way: Way, tmp_path: Path) -> 
         assert (tmp_path / f"to/{number}").read_bytes() == (tmp_path / f"from/{number}").read_bytes()
 
 
+def test_when_nothing_can_be_written_all_streams_end(way: Way, tmp_path: Path) -> None:
+    """Though they wait to be told of more files."""
+    request = in_streams(way, tmp_path, 60)
+    (tmp_path / "to").write_bytes(b"no folder")
+    with pytest.raises(MiddlewareError):
+        way.mover.move(replace(request, fresh=True), progress=lambda _: None)
+    wait_until(lambda: not naming(str(tmp_path)), within_s=20, what="the end of all that was started")
+
+
 def test_several_streams_that_are_broken_off_leave_no_process(way: Way, tmp_path: Path) -> None:
     """None of them is forgotten."""
     request = in_streams(way, tmp_path, 200)

@@ -257,6 +257,12 @@ def test_a_full_disk_is_told_and_leaves_the_old_file_and_nothing_else(storage: S
         assert (os.listdir(disk), (disk / "file").read_bytes()) == (["file"], b"old")
 
 
+def test_room_that_cannot_be_looked_for_is_an_error_of_ours(storage: Storage, tmp_path: Path) -> None:
+    """It is the first thing that is asked of a place."""
+    with pytest.raises(MiddlewareError):
+        storage.survey([str(tmp_path / ("n" * 300) / "file")])
+
+
 def test_what_cannot_be_done_is_an_error_of_ours(storage: Storage, tmp_path: Path) -> None:
     """No exception of the operating system gets out."""
     (tmp_path / "file").write_bytes(b"")

@@ -17,7 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.movers import tar
 from adapters.movers._ssh.agent import PACKER, UNPACKER, unpacker, wire
+from tests.testbed.fixtures import wait_until
 
 File = tuple[bytes, Path, int]
 """Its name in the stream, where it is, and where it goes on."""
@@ -239,6 +241,31 @@ def test_zeros_that_were_written_arrive_as_holes(tmp_path: Path) -> None:
     unpack((b"0", tmp_path / "part", 0), archive=packed)
     assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
     assert (tmp_path / "part").stat().st_blocks * 512 < 8 << 20
+
+
+def test_a_dead_stream_that_is_noticed_late_cuts_nothing_off(tmp_path: Path) -> None:
+    """Another one went on with the file meanwhile."""
+    (tmp_path / "source").write_bytes(os.urandom(3 << 20))
+    packed = pack((b"0", tmp_path / "source", 0), form=b"plain").stdout
+    rows = targets((b"0", tmp_path / "part", 0))
+    with subprocess.Popen(words(UNPACKER, "MARK"), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        program.stdin.write(b"0 plain %d\n%s" % (len(rows), rows) + packed[: 2 << 20])
+        program.stdin.flush()
+        wait_until(lambda: (tmp_path / "part").exists() and (tmp_path / "part").stat().st_size > 1 << 20)
+        with (tmp_path / "part").open("r+b") as part:
+            part.write((tmp_path / "source").read_bytes())
+        program.communicate()
+    assert program.returncode == wire.SHORT
+    assert (tmp_path / "part").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+def test_a_python_that_lacks_something_counts_as_none(tmp_path: Path) -> None:
+    """GNU tar stands in for it, too."""
+    for loader in (tar._PACK, tar._UNPACK.format(mark="MARK", short=wire.SHORT)):
+        for missing in ("zlib", "hashlib"):
+            program = f"import sys; sys.modules[{missing!r}] = None; {loader}"
+            assert run(program.encode(), stdin=b"").returncode in tar._NO_PYTHON
 
 
 def test_lists_may_come_in_the_stream_and_what_they_name_is_reported_before_the_next(tmp_path: Path) -> None:

@@ -210,6 +210,36 @@ def test_content_that_nobody_knows_is_cleaned_away_when_that_is_asked_for(home: 
         assert (store / "ab/of-somebody-else").exists()
 
 
+def test_what_becomes_known_while_a_person_thinks_stays(home: Home) -> None:
+    """Another process has found it, and relies on it."""
+    fill(home, 2)
+    with home.open() as workspace:
+        operations.put_data(workspace, [str(home.folder / "many/f1")], "known", sites=["lrz"])
+        path = next(path for path in (home.folder / "sites/lrz/data").glob("*/*") if path.parent.name != "partial")
+        os.utime(path, (0, 0))
+        workspace.catalogue.remove_replicas("lrz", [(str(path), path.name)])
+
+        def think(rows: Sequence[object]) -> bool:
+            operations.put_data(workspace, [str(home.folder / "many/f1")], "again", sites=["lrz"])
+            return len(rows) == 1
+
+        assert operations.clean_data(workspace, unknown=True, confirm=think) == []
+        assert path.exists()
+
+
+def test_content_that_another_site_of_the_same_folder_knows_stays(home: Home) -> None:
+    """Two partitions of one cluster are two sites, perhaps."""
+    fill(home, 2)
+    two = "  gpu: {workdir: sites/lrz, storage: command, runner: local}\n"
+    (home.folder / "sites.yaml").write_text(SITES + two)
+    with home.open() as workspace:
+        operations.put_data(workspace, [str(home.folder / "many/f1")], "known", sites=["lrz"])
+        path = next(path for path in (home.folder / "sites/lrz/data").glob("*/*") if path.parent.name != "partial")
+        os.utime(path, (0, 0))
+        assert operations.clean_data(workspace, unknown=True) == []
+        assert path.exists()
+
+
 def _wish(run: str) -> Page:
     """Somebody wants the run to end."""
     page = Page()

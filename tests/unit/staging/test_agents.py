@@ -70,6 +70,23 @@ def test_a_long_answer_keeps_nobody_waiting(tmp_path: Path) -> None:
         assert hashed.result(30)[str(pipe)].size_bytes == 3
 
 
+def test_long_answers_leave_a_program_for_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them are asked for."""
+    monkeypatch.setattr(agents, "_WAIT_S", 0.0)
+    asked = Agents(HERE)
+    pipes = [tmp_path / str(number) for number in range(agents._MOST)]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    with ThreadPoolExecutor(len(pipes)) as others:
+        hashed = [others.submit(asked.digests, [str(pipe)]) for pipe in pipes]
+        while len(children()) < agents._MOST - 1:
+            pass
+        assert len(asked.stats([str(tmp_path)])) == 1
+        for pipe in pipes:
+            pipe.write_bytes(b"end")
+        assert [len(row.result(30)) for row in hashed] == [1] * len(pipes)
+
+
 def test_there_are_no_more_than_a_connection_can_bear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Movers need sessions, too."""
     monkeypatch.setattr(agents, "_WAIT_S", 0.0)

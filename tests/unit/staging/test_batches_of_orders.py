@@ -273,6 +273,18 @@ def test_where_there_is_no_room_for_all_nothing_is_begun(tmp_path: Path) -> None
         assert scene.left() == []
 
 
+def test_room_of_what_was_wrong_is_room_again(tmp_path: Path) -> None:
+    """What an earlier try left is removed first."""
+    (tmp_path / "lrz").mkdir()
+    with small_disk(tmp_path / "lrz", size_bytes=10 << 20):
+        scene = Scene(folder=tmp_path)
+        order = scene.file("f", os.urandom(6 << 20))
+        partial = Path(order.partial_path)
+        partial.parent.mkdir(parents=True)
+        partial.write_bytes(os.urandom(6 << 20))
+        check_arrived([order], scene.carry([order]))
+
+
 def test_partial_files_lie_in_one_place_of_a_store_and_beside_other_files(scene: Scene) -> None:
     """On the same file system in either case; a long name stays short enough."""
     order = scene.file("x", b"x")

@@ -214,7 +214,7 @@ class Unpacker:
                 self.fill(number, file, hasher, offset + start, offset + start + length)
                 at = start + length
         finally:
-            os.ftruncate(file, os.lseek(file, 0, os.SEEK_CUR))
+            lengthen(file, os.lseek(file, 0, os.SEEK_CUR))
             hasher.close()
         self.skip_padding(sum(length for _, length in extents))
 
@@ -250,6 +250,15 @@ def opened(path: bytes, flags: int) -> int:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - of bytes
         return os.open(path, flags, 0o666)
+
+
+def lengthen(file: int, size: int) -> None:
+    """A hole at its end is part of a file, which never gets shorter.
+
+    When a dead connection is noticed at last, another process may have gone on with the file, and given it its name.
+    """
+    if os.fstat(file).st_size < size:
+        os.ftruncate(file, size)
 
 
 def hash_beginning(file: int, digest: "Any", size: int) -> None:
