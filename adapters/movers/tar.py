@@ -156,17 +156,23 @@ class TarMover:
         plan = self._plan(request, source, destination, present)
         tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
         tally.begin()
-        try:
-            with ExitStack() as stack:
+        if plan.files:
+            with ExitStack() as stack, self._all_alike(tally):
                 tally.read(_Hands(plan, stack))
+        tally.finish()
+        return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts)
+
+    @contextmanager
+    def _all_alike(self, tally: _Tally) -> Iterator[None]:
+        """Nothing has arrived at a site that has no Python, or the rest has to be planned anew."""
+        try:
+            yield
         except _NoPythonError as error:
             if not tally.moved:
                 raise
             self._without_python.add(error.site)
             message = f"{error.site}: not all hosts of this name have Python; what has not arrived goes without it"
             raise TransferInterruptedError(message, site=error.site) from error
-        tally.finish()
-        return MoveResult(bytes_moved=tally.moved, hole_bytes=tally.holes, digests=tally.digests, facts=tally.facts)
 
     def reach(self, endpoint: Endpoint) -> None:
         """A login that all movers over SSH share is open."""
