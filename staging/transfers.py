@@ -153,8 +153,7 @@ class _Load:
         """Nobody else writes where these orders go."""
         claimed = self.pending
         try:
-            self._skip_present()
-            self._use_partials()
+            self._look()
             self._bring()
         except TransientError as error:
             self._fail(self.pending, error)
@@ -202,8 +201,8 @@ class _Load:
             self._check_room()
             self._move_by_best()
 
-    def _look_again(self) -> None:
-        """After a move broke off, there may be other partial files, and files that have their names."""
+    def _look(self) -> None:
+        """What lies there, whole or in part, before a move and after one that broke off."""
         self._skip_present()
         self._use_partials()
 
@@ -267,10 +266,10 @@ class _Load:
                 self._check_sources()
                 if len(self.pending) == before:
                     raise
-                self._look_again()
+                self._look()
                 trouble = error
             except (NoSpaceError, IntegrityError):
-                self._look_again()
+                self._look()
                 raise
             except TransientError as error:
                 self.broken[way] = None
@@ -281,7 +280,7 @@ class _Load:
                 trouble = error
                 # A tool that stumbles over a source that changed says so in words of its own.
                 self._check_sources()
-                self._look_again()
+                self._look()
         if self.pending and trouble:
             raise trouble
 
@@ -446,7 +445,7 @@ class _Load:
             self.orders = half
             self.divisions_left -= 1
             try:
-                self._look_again()
+                self._look()
                 self._bring()
             except TransientError as trouble:
                 self._fail(self.pending, trouble)

@@ -12,7 +12,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 
@@ -142,17 +142,14 @@ class TarMover:
     def move(self, request: MoveRequest, *, progress: Progress) -> MoveResult:
         """All bytes of every source lie at its partial path."""
         while True:
-            try:
+            with suppress(_NoPythonError):  # it is known now
                 return self._moved(request, progress)
-            except _NoPythonError as error:
-                self._without_python.add(error.site)
 
     def _moved(self, request: MoveRequest, progress: Progress) -> MoveResult:
         """What was done if there is Python wherever it is thought to be. Raises _NoPythonError."""
         source, destination = sides_of(request)
         # The unpacker makes the folders that it needs.
-        unpacks = destination.site not in self._without_python
-        present = {} if request.fresh and unpacks else prepare(destination, request.files)
+        present = {} if request.fresh and self._has_python(destination) else prepare(destination, request.files)
         plan = self._plan(request, source, destination, present)
         tally = _Tally(plan=plan, growth=Growth(progress=progress, size_bytes=request.size_bytes))
         tally.begin()
@@ -168,11 +165,15 @@ class TarMover:
         try:
             yield
         except _NoPythonError as error:
+            self._without_python.add(error.site)
             if not tally.moved:
                 raise
-            self._without_python.add(error.site)
             message = f"{error.site}: not all hosts of this name have Python; what has not arrived goes without it"
             raise TransferInterruptedError(message, site=error.site) from error
+
+    def _has_python(self, side: Side) -> bool:
+        """As far as is known: every site has it until it was missed."""
+        return side.site not in self._without_python
 
     def reach(self, endpoint: Endpoint) -> None:
         """A login that all movers over SSH share is open."""
@@ -180,7 +181,7 @@ class TarMover:
             Side(site=endpoint.site, door=endpoint.doors["ssh"]).words()
 
     def _plan(self, request: MoveRequest, source: Side, destination: Side, present: Mapping[str, int]) -> _Plan:
-        packs, unpacks = (side.site not in self._without_python for side in (source, destination))
+        packs, unpacks = self._has_python(source), self._has_python(destination)
         if not packs and not unpacks:
             sites = f"{source.site} nor {destination.site}"
             raise StagingError(f"the tar stream needs python3 at one end, and neither {sites} has it", site=source.site)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.storages._agent.program import duplicate
+from adapters.storages._agent.program import duplicate, free_bytes
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat, Survey
@@ -145,12 +145,9 @@ class PosixStorage:
 
     def survey(self, paths: Sequence[str]) -> Survey:
         """The same, and the room that is left where the first of them lies, or will lie."""
-        found, place = self.stats(paths), paths[0]
-        while not os.path.exists(place):
-            place = os.path.dirname(place)
-        with self._errors(place):
-            facts = os.statvfs(place)
-        return Survey(facts=found, free_bytes=facts.f_bavail * facts.f_frsize)
+        facts = self.stats(paths)
+        with self._errors(paths[0]):
+            return Survey(facts=facts, free_bytes=free_bytes(paths[0]))
 
     def probe_room(self, path: str, *, size_bytes: int) -> None:
         """Reserves `size_bytes` in a file beside `path` and lets go of them."""

@@ -181,14 +181,19 @@ def remove(paths: "list[bytes]") -> "list[bytes]":
 
 def survey(paths: "list[bytes]") -> "list[bytes]":
     """Bytes that are left for the user where the first path lies, or will lie, and the stats of all."""
-    place = paths[0]
-    while not os.path.exists(place):
-        place = os.path.dirname(place)
     try:
-        found = os.statvfs(place)
+        free = free_bytes(paths[0])
     except OSError as error:
         raise FailedError(0, error) from error
-    return [b"%d" % (found.f_bavail * found.f_frsize), *stats(paths)]
+    return [b"%d" % free, *stats(paths)]
+
+
+def free_bytes(path: "bytes | str") -> int:
+    """What is left for the user where the path lies, or will lie."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
 
 
 def answer(verb: bytes, fields: "list[bytes]") -> "list[bytes]":

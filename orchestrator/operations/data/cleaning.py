@@ -53,7 +53,8 @@ def clean_data(
     if not found or not confirm(found):
         return told
     for store in stores:
-        told += store.removed([row for row in found if row.site == store.site], unknown=unknown)
+        if mine := [row for row in found if row.site == store.site]:
+            told += store.removed(mine, unknown=unknown)
     return told
 
 
