@@ -149,7 +149,8 @@ class BundlingExecutor:
 
     def _ask_about_workers(self, watch: _Watch, record: Record) -> None:
         watch.asked_at = time.monotonic()
-        living = [native_id for native_id in record.workers if native_id not in record.retired | watch.ended.keys()]
+        idle = record.retired - frozenset(record.claims.values())
+        living = [native_id for native_id in record.workers if native_id not in idle | watch.ended.keys()]
         answer = self._jobs.status(living) if living else {}
         for native_id in living:
             status = answer.get(native_id)

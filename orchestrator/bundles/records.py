@@ -59,8 +59,12 @@ class Record:
 
     @property
     def waiting(self) -> list[NativeId]:
-        """Workers that have not begun, as far as they know themselves."""
-        return [native_id for native_id in self.workers if native_id not in self.started | self.retired]
+        """Workers that have not begun, as far as they know themselves.
+
+        One that began between the look at those who did and the look at the claims shows in the latter.
+        """
+        begun = self.started | self.retired | frozenset(self.claims.values())
+        return [native_id for native_id in self.workers if native_id not in begun]
 
     @property
     def all_taken(self) -> bool:

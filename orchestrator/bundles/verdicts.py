@@ -47,11 +47,11 @@ def _cut_short(worker: NativeId, end: JobStatus) -> JobStatus:
 
 
 def is_stray(record: Record, number: int, ended: Ends) -> bool:
-    """Whether a member was hit when its worker was told to end for the sake of the member before it."""
+    """Whether a member was hit when its worker was told to end, for the sake of the member before it or of nobody."""
     worker = record.claims.get(number)
     if worker not in ended or number in record.receipts or number in record.canceled:
         return False
-    return any(record.claims.get(other) == worker for other in record.canceled)
+    return worker in record.retired or any(record.claims.get(other) == worker for other in record.canceled)
 
 
 def needs_workers(record: Record, number: int, ended: Ends) -> bool:

@@ -51,6 +51,35 @@ def test_workers_that_are_left_without_work_are_taken_back(site: Site) -> None:
     assert site.queue.canceled == ["1", "2", "3", "4"]
 
 
+def test_a_worker_that_begins_while_the_site_is_read_is_not_taken_back(site: Site) -> None:
+    """It took the last member after the look at those who had begun, and before the look at the claims."""
+    ids = site.submit(2, f"touch {site.folder}/at; exec sleep 60")
+    [bundle] = site.folder.glob("work's place/bundles/*")
+    for worker in ("0", "1"):
+        (site.folder / "at").unlink(missing_ok=True)
+        site.queue.begin(worker)
+        wait_until((site.folder / "at").exists)
+    (bundle / "started/1").rmdir()
+    assert site.states(ids) == ["ACTIVE", "ACTIVE"]
+    assert site.queue.canceled == []
+
+
+def test_a_member_whose_worker_was_taken_back_by_mistake_runs_again(site: Site) -> None:
+    """Nobody waits for ever for one that is told to be gone."""
+    ids = site.submit(2, f"[ -e {site.folder}/at ] || {{ touch {site.folder}/at; exec sleep 60; }}")
+    job = site.queue.begin("0")
+    wait_until((site.folder / "at").exists)
+    [bundle] = site.folder.glob("work's place/bundles/*")
+    (bundle / "retired").mkdir()
+    (bundle / "retired/0").touch()
+    os.killpg(job.pid, signal.SIGTERM)
+    job.wait(timeout=10)
+    site.queue.states[NativeId("0")] = ended(JobState.CANCELED, "CANCELLED")
+    assert site.states(ids) == ["QUEUED", "QUEUED"]
+    site.queue.run("1")
+    assert site.states(ids) == [DONE, DONE]
+
+
 def test_while_receipts_arrive_the_scheduler_is_not_asked(site: Site) -> None:
     """It is when nothing changes."""
     ids = site.submit(4)
