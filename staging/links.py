@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import mean, median
+from statistics import geometric_mean, median
 
 from metadata.records import Measurement
 
 NEWEST = 40
 """Measurements of one way that are looked at."""
-_FADING = 0.6
-"""What a measurement counts beside the next newer like one: after two that say so a link is taken to have changed."""
+_FADING = 0.7
+"""What a measurement counts beside the next newer like one: two that agree are heard before all that are older, and one
+alone is not.
+"""
 _AGEING = 0.85
 """What is said of transfers of one size counts that much less for each transfer since."""
 _PRIOR_WEIGHT = 1e-4
@@ -98,8 +100,9 @@ class WayModel:
 
     @cached_property
     def _caution(self) -> float:
-        """One hiccup among many transfers counts for nothing, and among few for no more than it may."""
-        own = min(_MOST_CAUTION, max(1.0, _quantile(self._ratios, 0.9))) if self.samples else 1.0
+        """The slowest transfer may have met a hiccup; how slow the others were is how the way is."""
+        others = sorted(self._ratios)[:-1]
+        own = min(_MOST_CAUTION, _quantile(others, 0.9)) if others else 1.0
         return max(own, self.slowness)
 
     @cached_property
@@ -107,12 +110,16 @@ class WayModel:
         """What measured transfers took beside what the cost says of them."""
         return [row.seconds / self.cost.seconds(row.size_bytes, row.files) for row in self.samples]
 
-    def telling(self, size_bytes: int, files: int) -> int:
+    def telling(self, size_bytes: int, files: int, *, since: float = -math.inf) -> int:
         """How many measurements say something of such a transfer: those of a quarter of its bytes and files or more.
 
         One large file tells nothing of what a thousand small ones cost.
         """
-        return sum(1 for sample in self.samples if 4 * sample.size_bytes >= size_bytes and 4 * sample.files >= files)
+        return sum(
+            1
+            for sample in self.samples
+            if 4 * sample.size_bytes >= size_bytes and 4 * sample.files >= files and sample.measured_at >= since
+        )
 
     def _voices(self) -> Iterator[_Voice]:
         alike: dict[tuple[int, int], list[tuple[int, Measurement]]] = defaultdict(list)
@@ -283,8 +290,13 @@ class LinkHistory:
         if (pair, parallel) not in self._slowness:
             ways = [samples for way, samples in self._samples.get(pair, {}).items() if (way[2] > 1) == parallel]
             ratios = [ratio for samples in ways for ratio in _ratios_to_best(samples)]
-            self._slowness[pair, parallel] = mean(ratios) if ratios else 1.0
+            self._slowness[pair, parallel] = geometric_mean(ratios) if ratios else 1.0
         return self._slowness[pair, parallel]
+
+    def newest(self, pair: Pair) -> float:
+        """When something was last measured over a link, seconds since the epoch; minus infinity for never."""
+        ways = self._samples.get(pair, {}).values()
+        return max((samples[0].measured_at for samples in ways), default=-math.inf)
 
     def all(self) -> list[Measurement]:
         """Every measurement that is remembered."""

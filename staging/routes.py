@@ -18,12 +18,18 @@ STREAMS = (1, 4, 8)
 
 PROBES = 3
 """How often a way is tried on purpose."""
+MOST_PROBES = 5
+"""How often where the first ones contradict each other."""
+_CONTRADICTION = 3.0
+"""Between the quickest and the slowest transfer that is expected."""
+_FORGOTTEN_S = 7 * 86400.0
+"""Links change: how a way did so long before the newest transfer is a belief, and it may be tried again."""
 PROBE_BYTES = 64 << 20
 """Only transfers of this size or less are given to a way to try it."""
 _HOPELESS = 2.0
-"""A way that takes this much longer than the best one is tried no further."""
+"""A way that takes this much longer than the best one, even when it is lucky, is tried no further."""
 _CHEAP_S = 3.0
-"""A trial that is expected to take no longer needs no better reason."""
+"""A trial that is expected to take no longer needs no better reason, and is never the only one: it may be unlucky."""
 _UNTRIED = 1.25
 """What is expected of a way that nobody has tried is taken with that much salt."""
 _FILE_S, _BATCHED_FILE_S = 0.05, 0.002
@@ -65,6 +71,8 @@ class Route:
     """What that rests on, for people."""
     measured: int = 0
     """How many transfers it rests on."""
+    looks: int = 0
+    """How many of these are of the last week in which the link was used."""
     trial: bool = False
     """True when it goes first to see what it is worth."""
     broken: bool = False
@@ -140,8 +148,8 @@ class Routes:
 
         An untried way may be as fast as the best, as parallel streams are where packets get lost.
         """
-        if route.measured:
-            return route.seconds
+        if route.looks:
+            return route.prediction.low_s
         return min(route.seconds, best_s + self.movers[route.way.mover].start_s + files * self._file_s(route.way))
 
     def _file_s(self, way: Way) -> float:
@@ -159,6 +167,7 @@ class Routes:
             bytes_per_s=model.cost.bytes_per_s,
             basis=basis,
             measured=model.telling(size_bytes, files),
+            looks=model.telling(size_bytes, files, since=self.history.newest(pair) - _FORGOTTEN_S),
             broken=self.history.is_broken(pair, way.key),
         )
 
@@ -174,14 +183,24 @@ class Routes:
         """A way that was tried too seldom comes first; one that was tried and is hopeless is left where it is."""
         best = min((route.seconds for route in ranked if route.measured), default=float("inf"))
         expected = max(_CHEAP_S, _HOPELESS * ranked[0].seconds)
-        for route in sorted(by_merit, key=lambda route: route.measured):
-            if route.broken or route.measured >= PROBES or (route.measured and route.seconds > _HOPELESS * best):
+        for route in sorted(by_merit, key=lambda route: route.looks):
+            if _is_known(route, best):
                 continue
             if self._hoped_s(route, best, files) > expected:
                 continue  # a thousand files are no small matter for a way that opens a connection for each
-            trial = replace(route, basis=f"tried to learn of it ({route.measured + 1} of {PROBES})", trial=True)
+            most = max(PROBES, route.looks + 1)
+            trial = replace(route, basis=f"tried to learn of it ({route.looks + 1} of {most})", trial=True)
             return [trial, *(other for other in ranked if other is not route)]
         return ranked
+
+
+def _is_known(route: Route, best_s: float) -> bool:
+    """Whether one more trial would tell nothing new: a way is out when even its lucky transfers are too slow."""
+    expected = route.prediction
+    if route.broken or route.looks >= (MOST_PROBES if expected.high_s > _CONTRADICTION * expected.low_s else PROBES):
+        return True
+    is_dear = route.seconds > _CHEAP_S
+    return route.looks > (0 if is_dear else 1) and expected.low_s > _HOPELESS * best_s
 
 
 def capabilities_of(movers: Mapping[str, Mover]) -> dict[str, Capabilities]:

@@ -72,6 +72,15 @@ def test_one_hiccup_changes_nothing_and_two_in_a_row_do() -> None:
     assert two.predict(64 * MIB, 1).seconds == pytest.approx(slow.seconds(64 * MIB, 1), rel=0.05)
 
 
+@pytest.mark.parametrize("unlucky", range(3))
+def test_of_three_the_one_that_met_a_hiccup_is_not_heard(unlucky: int) -> None:
+    """Be it the newest; and the way is trusted as if it had not been."""
+    rows = [measured(PRIOR, 64 * MIB, 1, at=at, factor=5.0 if at == unlucky else 1.0 + at / 50) for at in range(3)]
+    predicted = model_of(rows).predict(64 * MIB, 1)
+    assert predicted.seconds == pytest.approx(PRIOR.seconds(64 * MIB, 1), rel=0.05)
+    assert predicted.cautious_s < 2 * predicted.seconds
+
+
 def test_the_interval_tells_how_much_transfers_differ() -> None:
     """Eight of ten lie in it."""
     noise = random.Random(7)
@@ -122,13 +131,22 @@ def test_single_streams_are_trusted_less_where_some_of_them_were_slow() -> None:
             row = measured(PRIOR, 16 * MIB, 1, at=at)
             history.note(replace(row, mover=mover, streams=streams, seconds=took))
     pair = ("agh", "lrz")
-    assert history.slowness(pair, parallel=False) == pytest.approx(12.666667 / 7, rel=0.01)
+    assert history.slowness(pair, parallel=False) == pytest.approx((8 / 3 * 5) ** (1 / 7), rel=0.01)
     assert history.slowness(pair, parallel=True) == pytest.approx(1.03, rel=0.01)
     for mover in ("rsync", "scp"):
         predicted = history.model(pair, (mover, "pull", 1), PRIOR).predict(16 * MIB, 1)
-        assert predicted.cautious_s > 1.75 * predicted.seconds
+        assert predicted.cautious_s > 1.4 * predicted.seconds
     steady = history.model(pair, ("tar", "pull", 8), PRIOR).predict(16 * MIB, 1)
     assert steady.cautious_s < 1.2 * steady.seconds
+
+
+def test_what_is_old_can_be_left_out_when_measurements_are_counted() -> None:
+    """And the newest of a link is known."""
+    history = LinkHistory.of([measured(PRIOR, MIB, 1, at=at) for at in (1.0, 5.0, 9.0)])
+    model = history.model(("agh", "lrz"), WAY, PRIOR)
+    assert [model.telling(MIB, 1, since=since) for since in (0.0, 5.0, 9.5)] == [3, 2, 0]
+    assert history.newest(("agh", "lrz")) == 9.0
+    assert history.newest(("lrz", "agh")) < 0
 
 
 def test_a_link_that_nobody_knows_is_taken_to_be_steady() -> None:

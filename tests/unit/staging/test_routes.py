@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Any
 
@@ -14,7 +15,7 @@ from metadata.records import Measurement
 from staging.links import Cost, LinkHistory
 from staging.locations import DatasetName, is_dataset, parse_dataset
 from staging.ports import Capabilities, Credential, Direction, Endpoint
-from staging.routes import PROBE_BYTES, PROBES, Route, Routes, Way, ways
+from staging.routes import MOST_PROBES, PROBE_BYTES, PROBES, Route, Routes, Way, ways
 from staging.rules import LinkRules
 
 FILE = Endpoint(site="agh", doors={"file": {}})
@@ -242,6 +243,41 @@ def test_a_hopeless_way_is_tried_once() -> None:
     tried = [row.mover for row in history.all()]
     assert tried.count("c") == 1
     assert tried.count("a") >= 3
+
+
+def tried_with(seconds: dict[str, list[float]], *, transfers: int = 30, apart_s: float = 1.0) -> Routes:
+    """Routes that were tried as long as there was a wish to: what each mover takes, one time after the other."""
+    routes = routes_of(LinkHistory())
+    times = {mover: iter(row) for mover, row in seconds.items()}
+    for at in range(transfers):
+        best = routes.ranked("agh", "lrz", size_bytes=16 * MIB, explore=True)[0]
+        took_s = next(times[best.way.mover], seconds[best.way.mover][-1])
+        row = taken(best, 16 * MIB, 1, at=at * apart_s)
+        routes.history.note(dataclasses.replace(row, seconds=took_s))
+    return routes
+
+
+@pytest.mark.parametrize(
+    "unlucky",
+    [[2.9, 0.3, 0.3], [0.3, 2.9, 0.3], [0.3, 0.3, 2.9, 0.3], [2.9, 2.0, 0.3, 0.3], [2.5, 0.3, 2.5, 0.3]],
+)
+def test_unlucky_trials_do_not_rule_a_way_out(unlucky: list[float]) -> None:
+    """Neither the first one, when a machine was busy, nor any other: where they contradict each other there are more."""
+    routes = tried_with({"a": unlucky, "b": [0.9] * 3, "c": [1.1] * 3})
+    assert routes.ranked("agh", "lrz", size_bytes=16 * MIB)[0].way.mover == "a"
+    used = [row.mover for row in routes.history.all()]
+    assert used.count("b") <= MOST_PROBES
+    assert used.count("c") <= MOST_PROBES
+
+
+def test_a_way_that_was_not_used_for_a_week_is_tried_again() -> None:
+    """What was too slow once may be better since."""
+    slow_once = {"a": [1.0], "b": [9.0, 0.2], "c": [30.0]}
+    steady = tried_with(slow_once, transfers=20)
+    assert [row.mover for row in steady.history.all()].count("b") == 1
+    daily = tried_with(slow_once, transfers=20, apart_s=86400.0)
+    assert daily.ranked("agh", "lrz", size_bytes=16 * MIB)[0].way.mover == "b"
+    assert [row.mover for row in daily.history.all()].count("c") <= 3
 
 
 def test_nothing_is_tried_with_large_transfers_nor_against_the_operators_word() -> None:
