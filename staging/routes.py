@@ -50,6 +50,10 @@ class Way:
         """Under what its measurements are kept."""
         return self.mover, str(self.direction), self.streams
 
+    def is_narrower_than(self, other: Way) -> bool:
+        """Whether this is the same way with fewer streams."""
+        return replace(self, streams=other.streams) == other and self.streams < other.streams
+
     def __str__(self) -> str:
         parts = [self.mover]
         if self.direction in (Direction.RELAY, Direction.THIRD_PARTY):
@@ -143,14 +147,17 @@ class Routes:
             self._known_ways[pair] = ways(self.endpoints[source], self.endpoints[destination], self.movers, rules)
         return self._known_ways[pair]
 
-    def _hoped_s(self, route: Route, best_s: float, files: int) -> float:
+    def _hoped_s(self, route: Route, best_s: float, files: int, others: Sequence[Route]) -> float:
         """What a trial takes if all goes well.
 
-        An untried way may be as fast as the best, as parallel streams are where packets get lost.
+        An untried way may be as fast as the best, as parallel streams are where packets get lost; but eight of a
+        mover's streams are at most eight times as fast as one.
         """
         if route.looks:
-            return route.prediction.low_s
-        return min(route.seconds, best_s + self.movers[route.way.mover].start_s + files * self._file_s(route.way))
+            return _optimistic_s(route)
+        hoped_s = min(route.seconds, best_s + self.movers[route.way.mover].start_s + files * self._file_s(route.way))
+        fewer = [other for other in others if other.measured and other.way.is_narrower_than(route.way)]
+        return max([hoped_s, *(other.seconds * other.way.streams / route.way.streams for other in fewer)])
 
     def _file_s(self, way: Way) -> float:
         return _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
@@ -186,7 +193,7 @@ class Routes:
         for route in sorted(by_merit, key=lambda route: route.looks):
             if _is_known(route, best):
                 continue
-            if self._hoped_s(route, best, files) > expected:
+            if self._hoped_s(route, best, files, by_merit) > expected:
                 continue  # a thousand files are no small matter for a way that opens a connection for each
             most = max(PROBES, route.looks + 1)
             trial = replace(route, basis=f"tried to learn of it ({route.looks + 1} of {most})", trial=True)
@@ -195,12 +202,17 @@ class Routes:
 
 
 def _is_known(route: Route, best_s: float) -> bool:
-    """Whether one more trial would tell nothing new: a way is out when even its lucky transfers are too slow."""
+    """Whether one more trial would tell nothing new."""
     expected = route.prediction
     if route.broken or route.looks >= (MOST_PROBES if expected.high_s > _CONTRADICTION * expected.low_s else PROBES):
         return True
     is_dear = route.seconds > _CHEAP_S
-    return route.looks > (0 if is_dear else 1) and expected.low_s > _HOPELESS * best_s
+    return route.looks > (0 if is_dear else 1) and _optimistic_s(route) > _HOPELESS * best_s
+
+
+def _optimistic_s(route: Route) -> float:
+    """What one more trial may take: the only one so far may have been unlucky, and for what costs little any may."""
+    return route.prediction.low_s if route.looks == 1 or route.seconds <= _CHEAP_S else route.seconds
 
 
 def capabilities_of(movers: Mapping[str, Mover]) -> dict[str, Capabilities]:

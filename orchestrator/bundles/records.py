@@ -115,8 +115,9 @@ def _take(record: Record, part: str, body: str) -> None:
         record.tokens = tuple(map(parse_token_line, lines))
     elif part == "workers":
         record.size = int(lines[0]) if lines else 0
-        # Those that were submitted when the answer got lost tell of themselves when they start.
-        record.workers = tuple(dict.fromkeys((*map(NativeId, lines[1:]), *sorted(record.started))))
+        # Those that were submitted when the answer got lost tell of themselves when they start, or by what they took.
+        known = map(NativeId, lines[1:])
+        record.workers = tuple(dict.fromkeys((*known, *sorted(record.started), *record.claims.values())))
     else:
         record.receipts = dict(_receipts(body))
 

@@ -335,3 +335,19 @@ def test_the_choice_is_explained() -> None:
         "measured once; by a it would take 25"
     )
     assert Routes.explained(routes_of(LinkHistory()).ranked("agh", "lrz", size_bytes=1)) == "assumed"
+
+
+def test_more_streams_are_not_tried_where_one_is_so_slow_that_they_cannot_be_good() -> None:
+    """Eight are at most eight times as fast as one."""
+    movers = {"plain": can("file", "ssh"), "grid": can("file", "ssh", parallel_streams=True)}
+    routes = Routes(endpoints={"agh": FILE, "lrz": SSH}, movers=movers)
+    for at in range(20):
+        best = routes.ranked("agh", "lrz", size_bytes=MIB, explore=True)[0]
+        seconds = 1.0 if best.way.mover == "plain" else 20.0
+        routes.history.note(
+            Measurement(
+                source_site="agh", destination_site="lrz", mover=best.way.mover, direction="push",
+                streams=best.way.streams, size_bytes=MIB, seconds=seconds, measured_at=1.0 + at,
+            )
+        )  # fmt: skip
+    assert sorted({row.streams for row in routes.history.all() if row.mover == "grid"}) == [1, 8]
