@@ -58,6 +58,15 @@ class Prediction:
     """More than `seconds` where measured times were far apart: a single stream that loses packets may have been lucky
     when it was tried, and a way that keeps its word is worth more."""
 
+    def times(self, factor: float) -> Prediction:
+        """So many times as long."""
+        return Prediction(
+            seconds=factor * self.seconds,
+            low_s=factor * self.low_s,
+            high_s=factor * self.high_s,
+            cautious_s=factor * self.cautious_s,
+        )
+
 
 @dataclass(frozen=True)
 class WayModel:

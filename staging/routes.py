@@ -77,6 +77,8 @@ class Route:
     """How many transfers it rests on."""
     looks: int = 0
     """How many of these are of the last week in which the link was used."""
+    least_s: float = 0.0
+    """What it takes at least, by what the same way with fewer streams took."""
     trial: bool = False
     """True when it goes first to see what it is worth."""
     broken: bool = False
@@ -122,12 +124,12 @@ class Routes:
             explore: Whether a way of which too little is known may go first, to learn of it.
         """
         fitting = [way for way in self._ways(source, destination) if has_files_for(way, self.movers[way.mover], files)]
-        routes = [self._route((source, destination), way, size_bytes, files) for way in fitting]
+        routes = _bounded([self._route((source, destination), way, size_bytes, files) for way in fitting])
         # Sorting is stable: among equals the likeliest to be good stays in front.
         ranked = sorted(routes, key=lambda route: (route.broken, route.merit_s))
         fixed = self.rules_of(source, destination).mover is not None
         if explore and not fixed and size_bytes <= PROBE_BYTES and len(ranked) > 1:
-            ranked = self._with_trial_first(ranked, routes, files=files)
+            ranked = self._with_trial_first(ranked, routes, files)
         return ranked
 
     @staticmethod
@@ -147,17 +149,15 @@ class Routes:
             self._known_ways[pair] = ways(self.endpoints[source], self.endpoints[destination], self.movers, rules)
         return self._known_ways[pair]
 
-    def _hoped_s(self, route: Route, best_s: float, files: int, others: Sequence[Route]) -> float:
+    def _hoped_s(self, route: Route, best_s: float, files: int) -> float:
         """What a trial takes if all goes well.
 
-        An untried way may be as fast as the best, as parallel streams are where packets get lost; but eight of a
-        mover's streams are at most eight times as fast as one.
+        An untried way may be as fast as the best, as parallel streams are where packets get lost.
         """
         if route.looks:
             return _optimistic_s(route)
         hoped_s = min(route.seconds, best_s + self.movers[route.way.mover].start_s + files * self._file_s(route.way))
-        fewer = [other for other in others if other.measured and other.way.is_narrower_than(route.way)]
-        return max([hoped_s, *(other.seconds * other.way.streams / route.way.streams for other in fewer)])
+        return max(route.least_s, hoped_s)
 
     def _file_s(self, way: Way) -> float:
         return _BATCHED_FILE_S if self.movers[way.mover].batches else _FILE_S
@@ -186,19 +186,32 @@ class Routes:
             known.append((self.declared[pair], "declared in the site file"))
         return max(known, default=(DEFAULT_RATE_BYTES_PER_S, "assumed"))
 
-    def _with_trial_first(self, ranked: list[Route], by_merit: Sequence[Route], *, files: int) -> list[Route]:
+    def _with_trial_first(self, ranked: list[Route], by_merit: Sequence[Route], files: int) -> list[Route]:
         """A way that was tried too seldom comes first; one that was tried and is hopeless is left where it is."""
         best = min((route.seconds for route in ranked if route.measured), default=float("inf"))
         expected = max(_CHEAP_S, _HOPELESS * ranked[0].seconds)
         for route in sorted(by_merit, key=lambda route: route.looks):
             if _is_known(route, best):
                 continue
-            if self._hoped_s(route, best, files, by_merit) > expected:
+            if self._hoped_s(route, best, files) > expected:
                 continue  # a thousand files are no small matter for a way that opens a connection for each
             most = max(PROBES, route.looks + 1)
             trial = replace(route, basis=f"tried to learn of it ({route.looks + 1} of {most})", trial=True)
             return [trial, *(other for other in ranked if other is not route)]
         return ranked
+
+
+def _bounded(routes: Sequence[Route]) -> list[Route]:
+    """Eight streams are at most eight times as fast as one: nothing better is believed of them until they are tried."""
+    return [route if route.measured else _bounded_by(routes, route) for route in routes]
+
+
+def _bounded_by(others: Sequence[Route], route: Route) -> Route:
+    fewer = [other for other in others if other.measured and other.way.is_narrower_than(route.way)]
+    least_s = max((other.seconds * other.way.streams / route.way.streams for other in fewer), default=0.0)
+    if least_s <= route.seconds:
+        return replace(route, least_s=least_s)
+    return replace(route, least_s=least_s, prediction=route.prediction.times(least_s / route.seconds))
 
 
 def _is_known(route: Route, best_s: float) -> bool:

@@ -63,8 +63,9 @@ class _Trial:
     def race(self, rounds: int) -> dict[str, object]:
         """What it chooses now, and what each way takes that comes near."""
         ranked = self._ranked(explore=False)
-        near = [route.way for route in ranked if route.seconds <= _RIVAL * ranked[0].seconds and route.measured]
-        rivals = near[:_MOST_RIVALS]
+        known = [route for route in ranked[1:] if route.measured]
+        near = [route.way for route in known if route.seconds <= _RIVAL * ranked[0].seconds]
+        rivals = [ranked[0].way, *near][:_MOST_RIVALS]
         seconds: dict[str, list[float]] = {}
         for turn in range(rounds):
             for way in rivals[turn % len(rivals) :] + rivals[: turn % len(rivals)]:

@@ -340,7 +340,7 @@ def test_the_choice_is_explained() -> None:
 def test_more_streams_are_not_tried_where_one_is_so_slow_that_they_cannot_be_good() -> None:
     """Eight are at most eight times as fast as one."""
     movers = {"plain": can("file", "ssh"), "grid": can("file", "ssh", parallel_streams=True)}
-    routes = Routes(endpoints={"agh": FILE, "lrz": SSH}, movers=movers)
+    routes = Routes(endpoints={"agh": FILE, "lrz": SSH}, movers=movers, declared={("agh", "lrz"): 1e9})
     for at in range(20):
         best = routes.ranked("agh", "lrz", size_bytes=MIB, explore=True)[0]
         seconds = 1.0 if best.way.mover == "plain" else 20.0
@@ -351,3 +351,6 @@ def test_more_streams_are_not_tried_where_one_is_so_slow_that_they_cannot_be_goo
             )
         )  # fmt: skip
     assert sorted({row.streams for row in routes.history.all() if row.mover == "grid"}) == [1, 8]
+    four = next(route for route in routes.ranked("agh", "lrz", size_bytes=MIB) if route.way.streams == 4)
+    assert (four.measured, four.seconds) == (0, pytest.approx(5.0, rel=0.1))
+    assert four.prediction.low_s < four.seconds < four.prediction.high_s
