@@ -32,6 +32,9 @@ _CHEAP_S = 3.0
 """A trial that is expected to take no longer needs no better reason, and is never the only one: it may be unlucky."""
 _UNTRIED = 1.25
 """What is expected of a way that nobody has tried is taken with that much salt."""
+_STREAM_S = 0.2
+"""What one more stream takes that nobody has tried: a login. Many files by several streams need no other salt: a single
+one may be slow where packets get lost, and several are not all slow at once."""
 _FILE_S, _BATCHED_FILE_S = 0.05, 0.002
 """What a file is believed to cost before anything was measured; less for movers made for many."""
 
@@ -92,7 +95,7 @@ class Route:
     @property
     def merit_s(self) -> float:
         """By which ways are compared: what nobody has tried, or what varies, is taken with some salt."""
-        return self.prediction.cautious_s * (1 if self.measured else _UNTRIED)
+        return self.prediction.cautious_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,15 +171,22 @@ class Routes:
         model = self.history.model(pair, way.key, prior)
         if model.samples:
             basis = "measured once" if len(model.samples) == 1 else f"measured {len(model.samples)} times"
+        prediction, measured = model.predict(size_bytes, files), model.telling(size_bytes, files)
         return Route(
             way=way,
-            prediction=model.predict(size_bytes, files),
+            prediction=prediction if measured else replace(prediction, cautious_s=self._doubted_s(way, prediction)),
             bytes_per_s=model.cost.bytes_per_s,
             basis=basis,
-            measured=model.telling(size_bytes, files),
+            measured=measured,
             looks=model.telling(size_bytes, files, since=self.history.newest(pair) - _FORGOTTEN_S),
             broken=self.history.is_broken(pair, way.key),
         )
+
+    def _doubted_s(self, way: Way, prediction: Prediction) -> float:
+        """As what the prediction for a way counts that nobody has tried."""
+        if way.streams > 1 and self.movers[way.mover].streams_share_files:
+            return prediction.cautious_s + _STREAM_S * (way.streams - 1)
+        return prediction.cautious_s * _UNTRIED
 
     def _believed_rate(self, pair: Pair) -> tuple[float, str]:
         """What a way reaches that nobody tried: what others reached, or what the operator says, if that is more."""

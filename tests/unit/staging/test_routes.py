@@ -97,6 +97,27 @@ def test_streams_that_share_files_are_no_more_than_these() -> None:
     assert [streams(files) for files in (0, 1, 5, 8)] == [[1], [1], [1, 4], [1, 4, 8]]
 
 
+def test_an_unknown_link_gets_several_streams_where_they_are_worth_their_logins() -> None:
+    """A single one may be the one that loses packets; and what was measured is believed before all that."""
+    movers = {"tar": can("file", "ssh", parallel_streams=True, streams_share_files=True, batches=True)}
+    history = LinkHistory()
+    routes = Routes(endpoints={"agh": FILE, "lrz": SSH}, movers=movers, history=history)
+
+    def streams(size_bytes: int, files: int = 1000) -> int:
+        return routes.ranked("agh", "lrz", size_bytes=size_bytes, files=files)[0].way.streams
+
+    assert [streams(MIB), streams(8 * MIB, files=8), streams(100 * MIB), streams(1 << 40)] == [1, 1, 4, 4]
+    assert streams(1 << 40, files=3) == 1
+    for at in range(3):
+        history.note(
+            Measurement(
+                source_site="agh", destination_site="lrz", mover="tar", direction="push", streams=1, files=1000,
+                size_bytes=1 << 30, seconds=80.0, measured_at=at,
+            )
+        )  # fmt: skip
+    assert streams(1 << 30) == 1
+
+
 def test_the_operators_mover_is_the_only_one() -> None:
     """Whatever others can do; where it does not reach, that is told."""
     movers = {"a": can("file", "ssh", resumes=True), "b": can("file", "ssh"), "c": can("file")}
