@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from metadata.errors import StagingError
-from staging.links import Cost, LinkHistory, Pair, Prediction, WayKey
+from staging.links import Cost, LinkHistory, Pair, Prediction, WayKey, WayModel
 from staging.ports import Capabilities, Credential, Direction, Endpoint, Mover, first_door
 from staging.rules import ANY_WAY, LinkRules
 
@@ -174,7 +174,9 @@ class Routes:
         prediction, measured = model.predict(size_bytes, files), model.telling(size_bytes, files)
         return Route(
             way=way,
-            prediction=prediction if measured else replace(prediction, cautious_s=self._doubted_s(way, prediction)),
+            prediction=prediction
+            if measured
+            else replace(prediction, cautious_s=self._doubted_s(way, prediction, model)),
             bytes_per_s=model.cost.bytes_per_s,
             basis=basis,
             measured=measured,
@@ -182,9 +184,9 @@ class Routes:
             broken=self.history.is_broken(pair, way.key),
         )
 
-    def _doubted_s(self, way: Way, prediction: Prediction) -> float:
-        """As what the prediction for a way counts that nobody has tried."""
-        if way.streams > 1 and self.movers[way.mover].streams_share_files:
+    def _doubted_s(self, way: Way, prediction: Prediction, model: WayModel) -> float:
+        """As what the prediction for a way counts that nobody has tried with such a transfer."""
+        if not model.samples and way.streams > 1 and self.movers[way.mover].streams_share_files:
             return prediction.cautious_s + _STREAM_S * (way.streams - 1)
         return prediction.cautious_s * _UNTRIED
 

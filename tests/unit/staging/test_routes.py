@@ -118,6 +118,20 @@ def test_an_unknown_link_gets_several_streams_where_they_are_worth_their_logins(
     assert streams(1 << 30) == 1
 
 
+def test_what_smaller_transfers_showed_is_believed_of_larger_ones() -> None:
+    """Several streams were no better with few files, and nobody has tried them with many."""
+    movers = {"tar": can("file", "ssh", parallel_streams=True, streams_share_files=True, batches=True)}
+    routes = Routes(endpoints={"agh": FILE, "lrz": SSH}, movers=movers)
+    for streams, seconds in ((1, 0.54), (4, 0.60), (8, 0.71)) * 3:
+        routes.history.note(
+            Measurement(
+                source_site="agh", destination_site="lrz", mover="tar", direction="push", streams=streams, files=500,
+                size_bytes=10_000_000, seconds=seconds, measured_at=0.0,
+            )
+        )  # fmt: skip
+    assert routes.ranked("agh", "lrz", size_bytes=100_000_000, files=5000)[0].way.streams == 1
+
+
 def test_the_operators_mover_is_the_only_one() -> None:
     """Whatever others can do; where it does not reach, that is told."""
     movers = {"a": can("file", "ssh", resumes=True), "b": can("file", "ssh"), "c": can("file")}
