@@ -118,6 +118,21 @@ def test_an_unknown_link_gets_several_streams_where_they_are_worth_their_logins(
     assert streams(1 << 30) == 1
 
 
+@pytest.mark.parametrize(("four_s", "expected"), [(0.97, 1), (0.9, 4)])
+def test_more_streams_have_to_be_worth_what_they_cost(four_s: float, expected: int) -> None:
+    """Else the fewer are taken: logins and processors are others' too."""
+    movers = {"tar": can("file", "ssh", parallel_streams=True, streams_share_files=True, batches=True)}
+    routes = Routes(endpoints={"agh": FILE, "lrz": SSH}, movers=movers)
+    for streams, seconds in ((1, 1.0), (4, four_s), (8, 1.0)) * 3:
+        routes.history.note(
+            Measurement(
+                source_site="agh", destination_site="lrz", mover="tar", direction="push", streams=streams, files=500,
+                size_bytes=10_000_000, seconds=seconds, measured_at=0.0,
+            )
+        )  # fmt: skip
+    assert routes.ranked("agh", "lrz", size_bytes=10_000_000, files=500)[0].way.streams == expected
+
+
 def test_what_smaller_transfers_showed_is_believed_of_larger_ones() -> None:
     """Several streams were no better with few files, and nobody has tried them with many."""
     movers = {"tar": can("file", "ssh", parallel_streams=True, streams_share_files=True, batches=True)}
