@@ -138,7 +138,7 @@ class Completions:
             page.event(self._run.id, INTERRUPTED, attempt.token, reason)
         allowed = _INTERRUPTIONS if status.interrupted else retries.attempts
         used = task.interruptions - 1 if status.interrupted else attempt.number - 1 - task.interruptions
-        if used >= allowed:
+        if used >= allowed or self._run.canceling:
             fail(self._run, step, task, reason, page)
             return
         task.state, task.not_before = JobState.NEW, time.time() + retries.delay

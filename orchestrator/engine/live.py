@@ -127,6 +127,8 @@ class LiveRun:
     steps: dict[str, LiveStep] = field(default_factory=dict)
     transfers: dict[tuple[str, str], LiveTransfer] = field(default_factory=dict)
     """By (sha256, destination site)."""
+    canceling: bool = False
+    """Whether somebody wants it to end: nothing of it begins any more."""
 
     def tasks(self) -> Iterator[tuple[LiveStep, LiveTask]]:
         """All tasks with their steps."""
