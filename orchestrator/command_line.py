@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from metadata.errors import MiddlewareError, TransientError
+from metadata.errors import MiddlewareError, SiteError, TransientError
 from orchestrator.jobs import JobSpec, JobState, JobStatus, NativeId, Token
 from orchestrator.permits import new_permit, withdraw_permits
 from orchestrator.ports import (
@@ -25,6 +25,7 @@ from orchestrator.ports import (
     SupportsSearch,
     SupportsVersions,
 )
+from orchestrator.receipts import untold
 
 _SEARCHED = timedelta(days=8)
 """How far back a site is searched for a job whose submission was never answered."""
@@ -191,9 +192,11 @@ class CommandLineExecutor:
         for some in _pieces(ids):
             paths = [str(self._receipts_folder / native_id) for native_id in some]
             mark = secrets.token_hex(12)
-            text = self._run(("/bin/sh", "-c", _READ_MANY, "sh", mark, *paths)).stdout
-            for number, body in _announced(text, mark):
-                found[some[number - 1]] = scheduler.parse_receipt(body)
+            answer = self._run(("/bin/sh", "-c", _READ_MANY, "sh", mark, *paths))
+            if answer.exit_code:
+                raise SiteError(f"the receipts of jobs cannot be read: {answer.stderr.strip()}", argv=answer.argv)
+            for number, body in _announced(answer.stdout, mark):
+                found[some[number - 1]] = _told(scheduler, body)
         return found
 
     def _with_receipts(
@@ -213,9 +216,18 @@ class CommandLineExecutor:
         return whole
 
 
+def _told(scheduler: Scheduler, receipt: str) -> JobStatus:
+    try:
+        return scheduler.parse_receipt(receipt)
+    except SiteError as error:
+        return untold(error)
+
+
 def _joined(status: JobStatus, receipt: JobStatus) -> JobStatus:
     return replace(
         status,
+        # Of an end that went well nobody but the job can say what came of it.
+        state=receipt.state if status.state is JobState.COMPLETED else status.state,
         token=receipt.token,
         outputs=receipt.outputs,
         exit_code=status.exit_code if status.exit_code is not None else receipt.exit_code,

@@ -358,6 +358,28 @@ def test_a_directory_that_cannot_be_made_fails_its_member_alone(site: Site) -> N
     assert "jobs/1" in site.executor.status(ids)[ids[1]].message
 
 
+def test_a_receipt_that_cannot_be_read_is_the_trouble_of_its_own_member(site: Site) -> None:
+    """The others are told of."""
+    ids = site.submit(3)
+    site.queue.run("0")
+    [receipt] = site.folder.glob("work's place/bundles/*/receipts/1")
+    receipt.write_text("half")
+    assert site.states(ids) == [DONE, "FAILED", DONE]
+    assert "half" in site.executor.status(ids)[ids[1]].message
+
+
+def test_a_result_whose_name_is_no_utf_8_is_told_as_a_failure(site: Site) -> None:
+    """Under any other name nobody would find it."""
+    specs = [
+        like(site.job(n, r"touch o $(printf 'o\377')"), stage_out=(ExpectedOutput(name="o", path="o*", many=True),))
+        for n in range(2)
+    ]
+    ids = list(site.executor.submit(specs).values())
+    site.queue.run("0")
+    assert site.states(ids) == ["FAILED"] * 2
+    assert "UTF-8" in site.executor.status(ids)[ids[0]].message
+
+
 def test_odd_tokens_and_folders_do_no_harm(site: Site) -> None:
     """They are words, not shell text."""
     run = "it's $(touch pwned)\nrm -rf x;é"
