@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -165,6 +166,44 @@ def test_a_canceled_run_leaves_no_partial_file(home: Home, monkeypatch: pytest.M
     assert record.state in ("CANCELED", "FAILED")
     assert len(seen[0]) == 1
     assert os.listdir(partials) == []
+
+
+def test_a_transfer_that_was_paused_when_its_run_was_canceled_is_canceled(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It breaks off only then, and nobody would resume it."""
+    (home.folder / "many").mkdir()
+    (home.folder / "many/f").write_bytes(os.urandom(9 << 20))
+    set_link(home, "mover: posix")
+    canceled = threading.Event()
+
+    def dawdles(self: object, request: MoveRequest, *, progress: Progress) -> MoveResult:
+        def slow(done: int) -> None:
+            canceled.wait(20)
+            progress(done)
+
+        result: MoveResult = move(self, request, progress=slow)
+        return result
+
+    move = PosixMover.move
+    monkeypatch.setattr(PosixMover, "move", dawdles)
+    plan = home.plan(COUNT)
+    with home.open() as workspace:
+        run = operations.create_run(workspace, plan)
+
+        def watch(_: object) -> None:
+            kinds = {event.kind for event in operations.show(workspace, run).events}
+            with home.open() as other:
+                if "run.canceling" in kinds:
+                    canceled.set()
+                elif "transfer.paused" in kinds:
+                    other.journal.commit(_wish(run))
+                elif "transfer.ordered" in kinds:
+                    other.holds.hold([run], "pause")
+
+        record = home.record(workspace, operations.resume(workspace, run, watch=watch).id)
+    assert (record.state, [row.state for row in record.transfers]) == ("CANCELED", ["CANCELED"])
+    assert os.listdir(partials_folder(home.folder / "sites/lrz")) == []  # type: ignore[arg-type]
 
 
 def test_partial_files_that_nobody_wants_are_cleaned_away(home: Home) -> None:
