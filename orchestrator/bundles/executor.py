@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from metadata.errors import SiteError
 from orchestrator.bundles.members import (
+    MOST_MEMBERS,
     Bundle,
     bundles_and_others,
     is_member,
@@ -113,7 +114,7 @@ class BundlingExecutor:
             watch = self._watches.setdefault(name, _Watch())
             ended = dict(watch.ended)
             if _is_quiet(watch, record):
-                self._ask_about_workers(watch, record)
+                self._ask_about_workers(name, watch, record)
             self._tend(name, record, wanted[name], ended)
             found |= {member_id(name, number): verdict(record, number, ended) for number in wanted[name]}
         return found
@@ -124,10 +125,9 @@ class BundlingExecutor:
         wanted = members_by_bundle(ids)
         for name, numbers in wanted.items():
             self._mark(name, "canceled", map(str, numbers))
-        for name, record in self._read(wanted).items():
-            running = [number for number in wanted[name] if number in record.claims and number not in record.receipts]
-            doomed += dict.fromkeys(record.claims[number] for number in running)
-            doomed += record.waiting if record.all_taken else []
+        for name, record in self._read(dict.fromkeys(wanted, range(MOST_MEMBERS))).items():
+            ended = self._watches.setdefault(name, _Watch()).ended
+            doomed += [native_id for native_id in record.doomed(wanted[name]) if native_id not in ended]
         if doomed:
             self._jobs.cancel(doomed)
 
@@ -147,14 +147,15 @@ class BundlingExecutor:
         self._write_workers(bundle.name, len(bundle.specs), sent.values())
         return {spec.token: member_id(bundle.name, number) for number, spec in enumerate(bundle.specs)}
 
-    def _ask_about_workers(self, watch: _Watch, record: Record) -> None:
+    def _ask_about_workers(self, name: str, watch: _Watch, record: Record) -> None:
         watch.asked_at = time.monotonic()
         idle = record.retired - frozenset(record.claims.values())
         living = [native_id for native_id in record.workers if native_id not in idle | watch.ended.keys()]
         answer = self._jobs.status(living) if living else {}
         for native_id in living:
             status = answer.get(native_id)
-            if status is None:
+            # After a crash a scheduler may give a number a second time.
+            if status is None or not (status.token is None or is_worker_of(name, status.token)):
                 watch.missed[native_id] = watch.missed.get(native_id, 0) + 1
                 status = LOST if watch.missed[native_id] >= _MISSED_LIMIT else None
             else:
@@ -176,11 +177,14 @@ class BundlingExecutor:
             self._add_workers(name, record, count)
 
     def _add_workers(self, name: str, record: Record, count: int) -> None:
-        """Should the answer get lost, more workers than are needed come: they find nothing to do."""
+        """More are submitted, or those of whom nobody knows yet are found: an earlier answer may have got lost."""
         first = _first_worker(self._runner.get_text(self._root / name / "work.sh"))
-        begin = len(record.workers)
-        sent = self._jobs.submit(workers(first, range(begin, begin + count)))
-        self._write_workers(name, record.size, [*record.workers, *sent.values()])
+        specs = workers(first, range(len(record.workers) + count))
+        there = self._jobs.find([spec.token for spec in specs])
+        more = [native_id for native_id in there.values() if native_id not in record.workers]
+        if not more:
+            more = list(self._jobs.submit(specs[-count:]).values())
+        self._write_workers(name, record.size, [*record.workers, *more])
 
     # -- the site's files
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 from collections import Counter
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -13,11 +15,18 @@ import pytest
 
 from metadata.errors import SiteUnavailableError
 from orchestrator.bundles import is_member
-from orchestrator.jobs import ExpectedOutput, JobState, NativeId, ResourceSpec
+from orchestrator.jobs import ExpectedOutput, JobState, NativeId, ResourceSpec, Token
 from tests.testbed.fixtures import wait_until
-from tests.unit.bundles.conftest import Site, ended, like
+from tests.unit.bundles.conftest import RUNNING, Site, ended, like
 
 DONE = "COMPLETED"
+
+
+def begun(site: Site, worker: str) -> subprocess.Popen[bytes]:
+    """A worker whose member says so by the file `at`."""
+    job = site.queue.begin(worker)
+    wait_until((site.folder / "at").exists)
+    return job
 
 
 def test_one_worker_runs_all_its_time_allows(site: Site) -> None:
@@ -337,6 +346,54 @@ def test_canceling_all_ends_all(site: Site) -> None:
     job.wait(timeout=10)
     site.queue.states[NativeId("1")] = ended(JobState.CANCELED, "CANCELLED")
     assert site.states(ids) == ["CANCELED"] * 3
+
+
+def test_canceling_all_ends_a_worker_that_is_at_no_member(site: Site) -> None:
+    """It may not see for a while what was written down at another machine, and would begin the next one."""
+    ids = site.submit(3)
+    [bundle] = site.folder.glob("work's place/bundles/*")
+    site.queue.states[NativeId("0")] = RUNNING
+    (bundle / "started/0").mkdir(parents=True)
+    for part in ("claims", "receipts"):
+        (bundle / part).mkdir()
+    (bundle / "claims/0").symlink_to("0")
+    (bundle / "receipts/0").write_text(json.dumps({"token": "t", "directory": "/d"}) + "\nended\t0\t1\t2\tn\t\n")
+    site.executor.cancel(ids[1:])
+    assert sorted(site.queue.canceled) == ["0", "1", "2"]
+
+
+def test_canceling_some_leaves_the_worker_of_another_alone(site: Site) -> None:
+    """Although nothing is left to take."""
+    ids = site.submit(3, f"touch {site.folder}/at; exec sleep 60")
+    site.queue.begin("1")
+    wait_until((site.folder / "at").exists)
+    site.executor.cancel(ids[1:])
+    assert sorted(site.queue.canceled) == ["0", "2"]
+
+
+def test_a_worker_whose_number_became_another_jobs_is_lost(site: Site) -> None:
+    """The site crashed; how the other one ended says nothing of the member that was under way."""
+    ids = site.submit(2, f"touch {site.folder}/at; exec sleep 60")
+    os.killpg(begun(site, "0").pid, signal.SIGKILL)
+    site.queue.states[NativeId("0")] = ended(JobState.COMPLETED, "COMPLETED", token=Token("run.other.0.1"))
+    assert site.states(ids) == ["ACTIVE", "QUEUED"]
+    site.states(ids)
+    lost = site.executor.status(ids)[ids[0]]
+    assert (str(lost.state), lost.interrupted) == ("FAILED", True)
+
+
+def test_new_workers_whose_submission_was_not_answered_are_found(site: Site) -> None:
+    """Nobody would know of them otherwise, and of more each time."""
+    ids = site.submit(2)
+    for number in ("0", "1"):
+        site.queue.states[NativeId(number)] = ended(JobState.COMPLETED, "COMPLETED")
+    site.queue.lies = 1
+    with pytest.raises(SiteUnavailableError):
+        site.states(ids)
+    assert site.states(ids) == ["QUEUED", "QUEUED"]
+    assert len(site.queue.specs) == 4
+    site.executor.cancel(ids)
+    assert sorted(site.queue.canceled) == ["2", "3"]
 
 
 def test_a_canceled_member_is_not_begun_by_a_worker_that_had_just_taken_it(site: Site) -> None:

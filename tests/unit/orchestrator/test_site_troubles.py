@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from metadata.errors import LoginNeededError, SiteUnavailableError
+from orchestrator import command_line
 from orchestrator.command_line import CommandLineExecutor
 from orchestrator.jobs import JobState, JobStatus, NativeId
 from orchestrator.ports import CommandResult, SiteSettings
@@ -86,8 +87,9 @@ def test_a_site_that_does_not_say_what_it_has_is_waited_for(
     ]
 
 
-def test_accounts_that_call_a_forgotten_job_running_are_not_believed() -> None:
+def test_accounts_that_call_a_forgotten_job_running_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crash nobody has told them otherwise."""
+    monkeypatch.setattr(command_line, "_LATE_S", 0.0)
     rows = {"RUNNING": "RUNNING|0:0|100|Unknown|n1|None", "COMPLETED": "COMPLETED|0:0|100|200|n1|None"}
 
     class Site:
