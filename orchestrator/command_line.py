@@ -38,9 +38,6 @@ for file; do n=$((n + 1)); [ ! -f "$file" ] || { echo "$mark $n"; cat -- "$file"
 _RECEIPTS_AT_ONCE = 200
 _ASK_EVERY_S = 3.0
 """The scheduler is asked so often at least, even while receipts arrive without end."""
-_LATE_S = 60.0
-"""A receipt may come so long after its job's end: file systems show other machines' files when they please."""
-
 _COMMAND_S = 60.0
 _SUBMIT_S = 120.0
 
@@ -61,8 +58,6 @@ class CommandLineExecutor:
         """The scheduler's last word of each job that has not ended."""
         self._doubted: set[NativeId] = set()
         """Jobs that had a receipt before they were first asked about, and had not ended: it is an older job's."""
-        self._bare_since: dict[NativeId, float] = {}
-        """Jobs that ended well and have no receipt, by when that was seen first."""
 
     @property
     def throttles(self) -> bool:
@@ -215,21 +210,11 @@ class CommandLineExecutor:
             if status is None and receipt is None:
                 if native_id in self._canceled:
                     whole[native_id] = JobStatus(state=JobState.CANCELED, native_state="CANCELLED")
-            elif status is None:
-                whole[native_id] = receipt  # type: ignore[assignment]
-            elif receipt is None:
-                whole[native_id] = self._patient(native_id, status)
+            elif status is None or receipt is None:
+                whole[native_id] = status or receipt  # type: ignore[assignment]
             else:
                 whole[native_id] = _joined(status, receipt)
         return whole
-
-    def _patient(self, native_id: NativeId, status: JobStatus) -> JobStatus:
-        """What is said of a job without a receipt: of one that ended well nobody knows yet what it left."""
-        if status.state is not JobState.COMPLETED:
-            return status
-        since = self._bare_since.setdefault(native_id, time.monotonic())
-        late = time.monotonic() - since >= _LATE_S
-        return status if late else replace(status, state=JobState.ACTIVE, ended_at=None)
 
 
 def _told(scheduler: Scheduler, receipt: str) -> JobStatus:

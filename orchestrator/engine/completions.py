@@ -24,6 +24,8 @@ from orchestrator.workflows import FileType
 _MISSED_LIMIT = 3
 """Answers without a job before it is taken for lost."""
 
+_LATE_S = 60.0
+"""What a job left may be told so long after its end: file systems show other machines' files when they please."""
 
 _FORGOTTEN = "the site no longer knows the job"
 _INTERRUPTIONS = 5
@@ -56,6 +58,8 @@ class Completions:
         self._run = run
         self._silences = silences
         self._missed: dict[str, int] = defaultdict(int)
+        self._untold_since: dict[str, float] = {}
+        """Attempts that ended well and of which nobody knows yet what they left, by when that was seen first."""
 
     def ask(self, site: str, page: Page) -> bool:
         """One question to a site about all its jobs. True when anything changed."""
@@ -95,9 +99,18 @@ class Completions:
         if not may_follow(attempt.state, status.state):
             page.event(self._run.id, "task.strange", attempt.token, f"{attempt.state} cannot become {status.state}")
             return None
-        made = _by_output(step, attempt, status.outputs or ())
-        trouble = _trouble(step, made) if status.state is JobState.COMPLETED else ""
+        trouble, made = "", _by_output(step, attempt, status.outputs or ())
+        if status.state is JobState.COMPLETED and status.outputs is None and step.plan.outputs:
+            if not self._too_late(attempt):
+                return None
+            trouble = "its site does not tell what it left"
+        elif status.state is JobState.COMPLETED:
+            trouble = _trouble(step, made)
         return _News(step=step, task=task, attempt=attempt, status=status, made=made, trouble=trouble)
+
+    def _too_late(self, attempt: LiveAttempt) -> bool:
+        since = self._untold_since.setdefault(attempt.token, time.monotonic())
+        return time.monotonic() - since >= _LATE_S
 
     def _absent(self, attempt: LiveAttempt) -> JobStatus:
         """A job that its site does not mention is unknown, and lost after some answers without it; never completed."""

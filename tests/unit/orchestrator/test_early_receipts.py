@@ -125,18 +125,3 @@ def test_an_answer_that_was_cut_short_is_none(executor, cluster, tmp_path, monke
     )
     with pytest.raises(SiteError, match="Killed"):
         executor.status((FIRST,))
-
-
-def test_a_receipt_that_comes_late_is_waited_for(executor, cluster, tmp_path):
-    """The scheduler knew of the end before the login node saw the file that its compute node had written."""
-    cluster.states = {FIRST: JobState.COMPLETED}
-    assert executor.status((FIRST,))[FIRST].state is JobState.ACTIVE
-    write_receipt(tmp_path, FIRST)
-    answer = executor.status((FIRST,))[FIRST]
-    assert (answer.state, answer.outputs) == (JobState.COMPLETED, ())
-
-
-def test_a_receipt_that_does_not_come_is_not_waited_for_without_end(executor, cluster, monkeypatch):
-    monkeypatch.setattr(command_line, "_LATE_S", 0.0)
-    cluster.states = {FIRST: JobState.COMPLETED}
-    assert executor.status((FIRST,))[FIRST].state is JobState.COMPLETED
