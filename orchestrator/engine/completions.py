@@ -6,7 +6,7 @@ import time
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -75,15 +75,15 @@ class Completions:
         return self._take(rows, answer, page)
 
     def _take(self, rows: list[_Row], answer: Mapping[NativeId, JobStatus], page: Page) -> bool:
-        """What was made is registered first: when that fails nothing is noted, and the site is asked again."""
+        """What was made is registered first: when that breaks off nothing is noted, and the site is asked again."""
         superseded = _superseded(rows)
         news = [news for row in rows if (news := self._news(row, answer, superseded, page))]
         done = [one for one in news if one.status.state is JobState.COMPLETED and not one.trouble]
         for one in done:
             one.task.outputs = one.made
-        register(self._context, self._run, [(one.step, one.task) for one in done])
+        refused = register(self._context, self._run, [(one.step, one.task) for one in done])
         for one in news:
-            self._note(one, page)
+            self._note(replace(one, trouble=one.trouble or refused.get(one.task.id, "")), page)
         return bool(news)
 
     def _news(self, row: _Row, answer: Mapping[NativeId, JobStatus], superseded: set[int], page: Page) -> _News | None:

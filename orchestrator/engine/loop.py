@@ -14,7 +14,7 @@ from metadata.lease import EngineLease
 from orchestrator.engine.batches import Batch
 from orchestrator.engine.completions import Completions
 from orchestrator.engine.context import Context
-from orchestrator.engine.expansion import open_steps
+from orchestrator.engine.expansion import open_steps, opens
 from orchestrator.engine.live import LiveRun, load_run
 from orchestrator.engine.pulse import Pulse
 from orchestrator.engine.reuse import take_over
@@ -203,6 +203,8 @@ class Engine:
         if self._run.state.final or self._stagings.busy:
             return
         if any(not task.state.final for _, task in self._run.tasks()):
+            return
+        if not self._run.canceling and any(opens(self._run, step) for step in self._run.steps.values()):
             return
         steps = self._run.steps.values()
         if all(step.completed for step in steps):
