@@ -132,8 +132,8 @@ class CommandLineExecutor:
         for native_id, status in self._followed_up(scheduler, ids, found).items():
             found[native_id] = status
         absent = [native_id for native_id in ids if native_id not in found]
-        ended = [native_id for native_id, status in found.items() if status.state.final]
-        receipts = self._receipts(scheduler, [*absent, *ended])
+        over = [each for each, status in found.items() if status.state.final or status.state is JobState.UNKNOWN]
+        receipts = self._receipts(scheduler, [*absent, *over])
         return self._with_receipts(ids, found, receipts)
 
     def _ended_well(self, native_id: NativeId, receipt: JobStatus) -> bool:
@@ -210,8 +210,10 @@ class CommandLineExecutor:
             if status is None and receipt is None:
                 if native_id in self._canceled:
                     whole[native_id] = JobStatus(state=JobState.CANCELED, native_state="CANCELLED")
-            elif status is None or receipt is None:
-                whole[native_id] = status or receipt  # type: ignore[assignment]
+            elif receipt is None:
+                whole[native_id] = status  # type: ignore[assignment]
+            elif status is None or status.state is JobState.UNKNOWN:
+                whole[native_id] = receipt
             else:
                 whole[native_id] = _joined(status, receipt)
         return whole

@@ -92,14 +92,14 @@ class BundlingExecutor:
         unsure = [
             worker_token(record.tokens[0], name, number)
             for name, record in records.items()
-            if record.tokens and not record.workers
+            if record.tokens and not record.size
             for number in range(len(record.tokens))
         ]
         found = self._jobs.find([*tokens, *unsure])
         members: dict[Token, NativeId] = {}
         for name, record in records.items():
             there = [native_id for token, native_id in found.items() if is_worker_of(name, token)]
-            if there or (record.workers and not record.size):
+            if not record.size and (there or record.workers):
                 self._write_workers(name, len(record.tokens), [*record.workers, *there])
             if there or record.workers:
                 members |= {token: member_id(name, number) for number, token in enumerate(record.tokens)}

@@ -264,6 +264,18 @@ def test_a_submission_that_was_accepted_but_not_answered_is_found(site: Site) ->
     assert site.states(ids) == [DONE] * 3
 
 
+def test_all_workers_of_such_a_submission_are_found_when_one_has_begun(site: Site) -> None:
+    """The others would wait in the queue for ever, perhaps, and nobody would take them back."""
+    site.queue.lies = 1
+    specs = [site.job(number, f"touch {site.folder}/at; exec sleep 60") for number in range(3)]
+    with pytest.raises(SiteUnavailableError):
+        site.executor.submit(specs)
+    begun(site, "1")
+    site.take_over()
+    site.executor.cancel(list(site.executor.find([spec.token for spec in specs]).values()))
+    assert sorted(site.queue.canceled) == ["0", "1", "2"]
+
+
 def test_a_bundle_that_never_reached_the_queue_is_not_found(site: Site) -> None:
     """Its folder alone is no job."""
     specs = [site.job(number) for number in range(2)]

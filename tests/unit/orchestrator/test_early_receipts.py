@@ -90,6 +90,15 @@ def test_of_a_failure_the_scheduler_has_the_word(executor, cluster, tmp_path):
     assert cluster.questions == 2
 
 
+def test_a_job_of_which_the_scheduler_cannot_say_where_it_stands_says_so_itself(executor, cluster, tmp_path):
+    """Another cluster took it over, perhaps, and ran it."""
+    cluster.states = {FIRST: JobState.UNKNOWN, SECOND: JobState.UNKNOWN}
+    write_receipt(tmp_path, FIRST, exit_code=9)
+    answer = executor.status((FIRST, SECOND))
+    assert (answer[FIRST].state, answer[FIRST].exit_code) == (JobState.FAILED, 9)
+    assert answer[SECOND].state is JobState.UNKNOWN
+
+
 def test_an_older_jobs_receipt_under_the_same_id_is_not_believed(executor, cluster, tmp_path):
     write_receipt(tmp_path, FIRST)
     cluster.states = dict.fromkeys((FIRST, SECOND), JobState.ACTIVE)
