@@ -109,7 +109,7 @@ def _harvest(spec: JobSpec, outputs_path: PurePosixPath) -> Iterator[str]:
         yield f'      sha256sum -b -- "$file" || code={NO_LIST}'
         yield "  done"
     # The manifest gets its name when it is whole: half of it must never be taken for all of it.
-    yield f"}} >{manifest}.part && [ \"$code\" -eq 0 ] && mv -f -- {manifest}.part {manifest} ||"
+    yield f'}} >{manifest}.part && [ "$code" -eq 0 ] && mv -f -- {manifest}.part {manifest} ||'
     yield f"  {{ code={NO_LIST}; rm -f -- {manifest}.part; }}"
     yield "fi"
 

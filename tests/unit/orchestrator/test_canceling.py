@@ -56,9 +56,7 @@ def test_a_task_that_fails_while_its_run_is_canceled_is_not_tried_again(
     """It came to its own end an instant before it could be told to."""
     monkeypatch.setattr(LocalExecutor, "cancel", lambda _, ids: (home.folder / "go").touch() if ids else None)
     text = "echo x >> {home}/a; until [ -e {home}/go ]; do sleep 0.05; done; exit 3"
-    record = canceled_when(
-        home, f"steps: {{a: {{command: '{text}', at: agh, retries: 3}}}}", lambda: home.lines("a")
-    )
+    record = canceled_when(home, f"steps: {{a: {{command: '{text}', at: agh, retries: 3}}}}", lambda: home.lines("a"))
     (task,) = record.steps[0].tasks
     assert (record.state, task.state, len(task.attempts)) == ("CANCELED", "FAILED", 1)
 
