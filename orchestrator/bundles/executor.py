@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from metadata.errors import SiteError
+from metadata.errors import NotFoundError, SiteError
 from orchestrator.bundles.members import (
     MOST_MEMBERS,
     Bundle,
@@ -115,8 +115,11 @@ class BundlingExecutor:
             ended = dict(watch.ended)
             if _is_quiet(watch, record):
                 self._ask_about_workers(name, watch, record)
-            self._tend(name, record, wanted[name], ended)
-            found |= {member_id(name, number): verdict(record, number, ended) for number in wanted[name]}
+            lost = self._tend(name, record, wanted[name], ended)
+            found |= {
+                member_id(name, number): LOST if number in lost else verdict(record, number, ended)
+                for number in wanted[name]
+            }
         return found
 
     def cancel(self, ids: Sequence[NativeId]) -> None:
@@ -163,8 +166,13 @@ class BundlingExecutor:
             if status is not None and status.state.final:
                 watch.ended[native_id] = status
 
-    def _tend(self, name: str, record: Record, numbers: Sequence[int], ended: Mapping[NativeId, JobStatus]) -> None:
-        """Workers with nothing left to do are taken back, and new ones come where some are needed."""
+    def _tend(
+        self, name: str, record: Record, numbers: Sequence[int], ended: Mapping[NativeId, JobStatus]
+    ) -> Sequence[int]:
+        """Workers with nothing left to do are taken back, and new ones come where some are needed.
+
+        Returns the members that nobody can carry out any more.
+        """
         spare = [native_id for native_id in record.waiting if native_id not in ended] if record.all_taken else []
         if spare:
             self._jobs.cancel(spare)
@@ -172,13 +180,25 @@ class BundlingExecutor:
         strays = [number for number in numbers if is_stray(record, number, ended)]
         if strays:
             self._ask(("/bin/sh", "-c", _RELEASE, "sh", str(self._root / name / "claims"), *map(str, strays)))
-        count = sum(needs_workers(record, number, ended) for number in numbers)
-        if count:
-            self._add_workers(name, record, count)
+        waiting = [number for number in numbers if needs_workers(record, number, ended)]
+        if not waiting:
+            return ()
+        first = self._first_worker(name)
+        if first is None:
+            return waiting
+        self._add_workers(name, record, first, len(waiting))
+        return ()
 
-    def _add_workers(self, name: str, record: Record, count: int) -> None:
+    def _first_worker(self, name: str) -> JobSpec | None:
+        """The worker that stands at the head of a bundle's script. None when the site lost what was written there."""
+        try:
+            line = self._runner.get_text(self._root / name / "work.sh").partition("\n")[0]
+            return parse_spec(line.removeprefix(WORKER_LINE))
+        except (NotFoundError, ValueError):
+            return None
+
+    def _add_workers(self, name: str, record: Record, first: JobSpec, count: int) -> None:
         """More are submitted, or those of whom nobody knows yet are found: an earlier answer may have got lost."""
-        first = _first_worker(self._runner.get_text(self._root / name / "work.sh"))
         specs = workers(first, range(len(record.workers) + count))
         there = self._jobs.find([spec.token for spec in specs])
         more = [native_id for native_id in there.values() if native_id not in record.workers]
@@ -213,12 +233,3 @@ def _is_quiet(watch: _Watch, record: Record) -> bool:
     news = not found <= watch.seen
     watch.seen |= found
     return not news or time.monotonic() - watch.asked_at >= _ASK_EVERY_S
-
-
-def _first_worker(script: str) -> JobSpec:
-    """The worker that stands at the head of a script. Raises SiteError when there is none."""
-    line = script.partition("\n")[0]
-    try:
-        return parse_spec(line.removeprefix(WORKER_LINE))
-    except ValueError as error:
-        raise SiteError(f"the script of a bundle does not begin with its worker: {line[:200]!r}") from error

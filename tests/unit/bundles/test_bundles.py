@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import psutil
 import pytest
@@ -425,6 +426,18 @@ def test_a_directory_that_cannot_be_made_fails_its_member_alone(site: Site) -> N
     site.queue.run("0")
     assert site.states(ids) == [DONE, "FAILED", DONE]
     assert "jobs/1" in site.executor.status(ids)[ids[1]].message
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda script: script.write_text("")])
+def test_members_of_a_bundle_that_the_site_lost_are_lost(site: Site, lose: Callable[[Path], object]) -> None:
+    """Its power went before all of the script was on disk, perhaps: no worker can carry them out any more."""
+    ids = site.submit(2)
+    [script] = site.folder.glob("work's place/bundles/*/work.sh")
+    lose(script)
+    for number in ("0", "1"):
+        site.queue.states[NativeId(number)] = ended(JobState.COMPLETED, "COMPLETED")
+    assert site.states(ids) == ["FAILED", "FAILED"]
+    assert {status.interrupted for status in site.executor.status(ids).values()} == {True}
 
 
 def test_a_receipt_that_cannot_be_read_is_the_trouble_of_its_own_member(site: Site) -> None:
