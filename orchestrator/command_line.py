@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
-from metadata.errors import MiddlewareError, TransientError
+from metadata.errors import MiddlewareError, SiteError, TransientError
 from orchestrator.jobs import JobSpec, JobState, JobStatus, NativeId, Token
 from orchestrator.permits import new_permit, withdraw_permits
 from orchestrator.ports import (
@@ -25,13 +25,15 @@ from orchestrator.ports import (
     SupportsSearch,
     SupportsVersions,
 )
+from orchestrator.receipts import untold
 
 _SEARCHED = timedelta(days=8)
 """How far back a site is searched for a job whose submission was never answered."""
 
 # One command for many small files: each is announced by a line that no file can hold by chance, with its number.
+# Their folder is opened first: only then NFS asks its server whether it holds files that were not there before.
 _READ_MANY = """\
-mark=$1; shift; n=0
+mark=$1; shift; n=0; true 2>/dev/null <"${1%/*}"
 for file; do n=$((n + 1)); [ ! -f "$file" ] || { echo "$mark $n"; cat -- "$file"; echo; }; done"""
 _RECEIPTS_AT_ONCE = 200
 _ASK_EVERY_S = 3.0
@@ -130,8 +132,8 @@ class CommandLineExecutor:
         for native_id, status in self._followed_up(scheduler, ids, found).items():
             found[native_id] = status
         absent = [native_id for native_id in ids if native_id not in found]
-        ended = [native_id for native_id, status in found.items() if status.state.final]
-        receipts = self._receipts(scheduler, [*absent, *ended])
+        over = [each for each, status in found.items() if status.state.final or status.state is JobState.UNKNOWN]
+        receipts = self._receipts(scheduler, [*absent, *over])
         return self._with_receipts(ids, found, receipts)
 
     def _ended_well(self, native_id: NativeId, receipt: JobStatus) -> bool:
@@ -191,9 +193,11 @@ class CommandLineExecutor:
         for some in _pieces(ids):
             paths = [str(self._receipts_folder / native_id) for native_id in some]
             mark = secrets.token_hex(12)
-            text = self._run(("/bin/sh", "-c", _READ_MANY, "sh", mark, *paths)).stdout
-            for number, body in _announced(text, mark):
-                found[some[number - 1]] = scheduler.parse_receipt(body)
+            answer = self._run(("/bin/sh", "-c", _READ_MANY, "sh", mark, *paths))
+            if answer.exit_code:
+                raise SiteError(f"the receipts of jobs cannot be read: {answer.stderr.strip()}", argv=answer.argv)
+            for number, body in _announced(answer.stdout, mark):
+                found[some[number - 1]] = _told(scheduler, body)
         return found
 
     def _with_receipts(
@@ -206,16 +210,27 @@ class CommandLineExecutor:
             if status is None and receipt is None:
                 if native_id in self._canceled:
                     whole[native_id] = JobStatus(state=JobState.CANCELED, native_state="CANCELLED")
-            elif status is None or receipt is None:
-                whole[native_id] = status or receipt  # type: ignore[assignment]
+            elif receipt is None:
+                whole[native_id] = status  # type: ignore[assignment]
+            elif status is None or status.state is JobState.UNKNOWN:
+                whole[native_id] = receipt
             else:
                 whole[native_id] = _joined(status, receipt)
         return whole
 
 
+def _told(scheduler: Scheduler, receipt: str) -> JobStatus:
+    try:
+        return scheduler.parse_receipt(receipt)
+    except SiteError as error:
+        return untold(error)
+
+
 def _joined(status: JobStatus, receipt: JobStatus) -> JobStatus:
     return replace(
         status,
+        # Of an end that went well nobody but the job can say what came of it.
+        state=receipt.state if status.state is JobState.COMPLETED else status.state,
         token=receipt.token,
         outputs=receipt.outputs,
         exit_code=status.exit_code if status.exit_code is not None else receipt.exit_code,

@@ -19,14 +19,13 @@ WRITE = """\
 words=
 [ ! -s "$log" ] || words=$(tail -n 1 -- "$log" | tr '\\t' ' ')
 {
-  printf '%s\\n' "$subject"
-  printf 'ended\\t%s\\t%s\\t%s\\t%s\\t%s\\n' "$code" "$started" "$ended" "$node" "$words"
-  [ ! -f "$outputs" ] || cat "$outputs"
-} >"$receipt.part" && mv -f -- "$receipt.part" "$receipt"
-[ ! -f "$outputs" ] || rm -f -- "$outputs"
+  printf '%s\\n' "$subject" &&
+    printf 'ended\\t%s\\t%s\\t%s\\t%s\\t%s\\n' "$code" "$started" "$ended" "$node" "$words" &&
+    { [ ! -f "$outputs" ] || cat -- "$outputs"; }
+} >"$receipt.part" && mv -f -- "$receipt.part" "$receipt" && { [ ! -f "$outputs" ] || rm -f -- "$outputs"; }
 """
 """Shell lines that write `$receipt`. Set before: what `render_accountable` sets, and $log (the job's own troubles),
-$code, $started, $ended and $node."""
+$code, $started, $ended and $node. Without room for all of it there is no receipt."""
 
 _TIME = r"(\d+(?:\.\d+)?)[^\t]*"
 _ENDED = re.compile(rf"ended\t(\d+)\t{_TIME}\t{_TIME}\t([^\t]*)\t(.*)")
@@ -52,7 +51,10 @@ def render_accountable(spec: JobSpec, *, outputs_path: PurePosixPath) -> str:
 
 
 def parse_receipt(text: str) -> JobStatus:
-    """What a script of ours wrote when its job ended. Raises SiteError for anything else."""
+    """What a script of ours wrote when its job ended.
+
+    Raises SiteError for anything else, and where runners had to replace what is no UTF-8: that is another file's name.
+    """
     subject, _, rest = text.partition("\n")
     ended, _, outputs = rest.partition("\n")
     match = _ENDED.fullmatch(ended)
@@ -63,6 +65,8 @@ def parse_receipt(text: str) -> JobStatus:
         raise SiteError(f"the receipt of a job cannot be read: {text[:200]!r}") from error
     if match is None:
         raise SiteError(f"the receipt of a job in {directory} cannot be read: {ended[:200]!r}")
+    if "\ufffd" in outputs:
+        raise SiteError(f"the receipt of a job in {directory} cannot be read: it left names that are no UTF-8")
     code = int(match[1])
     return JobStatus(
         state=JobState.FAILED if code else JobState.COMPLETED,
@@ -75,3 +79,8 @@ def parse_receipt(text: str) -> JobStatus:
         node=match[4],
         outputs=parse_outputs(outputs, directory),
     )
+
+
+def untold(error: SiteError) -> JobStatus:
+    """The end of a job whose receipt cannot be read. That is its own trouble, and not that of others at its site."""
+    return JobStatus(state=JobState.FAILED, native_state="receipt", message=error.message)

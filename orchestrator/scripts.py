@@ -16,6 +16,9 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NO_DIRECTORY = 74
 """Exit code (sysexits' EX_IOERR) when the job's directory could not be prepared."""
 
+NO_LIST = 74
+"""Exit code of a job whose program ended well and left an output that cannot be read, or no room to list it."""
+
 
 def render_job(spec: JobSpec, *, outputs_path: PurePosixPath) -> str:
     """A POSIX shell function `convoy_job` that prepares the directory, runs the command and hashes what it left.
@@ -92,7 +95,7 @@ def _harvest(spec: JobSpec, outputs_path: PurePosixPath) -> Iterator[str]:
     if not spec.stage_out:
         return
     manifest = shlex.quote(str(outputs_path))
-    yield 'if [ "$code" -eq 0 ]; then'
+    yield 'if [ "$code" -eq 0 ]; then {'
     own = "|".join(shlex.quote(path) for path in _own_files(spec))
     for output in spec.stage_out:
         yield f"  for file in {_pattern(output)}; do"
@@ -102,11 +105,13 @@ def _harvest(spec: JobSpec, outputs_path: PurePosixPath) -> Iterator[str]:
             yield f'    case "$file" in {own}) continue;; esac'
         # A link's target is somebody else's file.
         yield '    [ -L "$file" ] || chmod a-w -- "$file"'
-        yield f'    printf \'%s\\t%s\\t\' {shlex.quote(output.name)} "$(($(wc -c <"$file")))"'
-        yield '    sha256sum -b -- "$file"'
+        yield f'    printf \'%s\\t%s\\t\' {shlex.quote(output.name)} "$(($(wc -c <"$file")))" &&'
+        yield f'      sha256sum -b -- "$file" || code={NO_LIST}'
         yield "  done"
     # The manifest gets its name when it is whole: half of it must never be taken for all of it.
-    yield f"fi >{manifest}.part && mv -f -- {manifest}.part {manifest}"
+    yield f'}} >{manifest}.part && [ "$code" -eq 0 ] && mv -f -- {manifest}.part {manifest} ||'
+    yield f"  {{ code={NO_LIST}; rm -f -- {manifest}.part; }}"
+    yield "fi"
 
 
 def _pattern(output: ExpectedOutput) -> str:

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from metadata.errors import SiteError
+from metadata.errors import NotFoundError, SiteError
 from orchestrator.bundles.members import (
+    MOST_MEMBERS,
     Bundle,
     bundles_and_others,
     is_member,
@@ -91,14 +92,14 @@ class BundlingExecutor:
         unsure = [
             worker_token(record.tokens[0], name, number)
             for name, record in records.items()
-            if record.tokens and not record.workers
+            if record.tokens and not record.size
             for number in range(len(record.tokens))
         ]
         found = self._jobs.find([*tokens, *unsure])
         members: dict[Token, NativeId] = {}
         for name, record in records.items():
             there = [native_id for token, native_id in found.items() if is_worker_of(name, token)]
-            if there or (record.workers and not record.size):
+            if not record.size and (there or record.workers):
                 self._write_workers(name, len(record.tokens), [*record.workers, *there])
             if there or record.workers:
                 members |= {token: member_id(name, number) for number, token in enumerate(record.tokens)}
@@ -113,9 +114,12 @@ class BundlingExecutor:
             watch = self._watches.setdefault(name, _Watch())
             ended = dict(watch.ended)
             if _is_quiet(watch, record):
-                self._ask_about_workers(watch, record)
-            self._tend(name, record, wanted[name], ended)
-            found |= {member_id(name, number): verdict(record, number, ended) for number in wanted[name]}
+                self._ask_about_workers(name, watch, record)
+            lost = self._tend(name, record, wanted[name], ended)
+            found |= {
+                member_id(name, number): LOST if number in lost else verdict(record, number, ended)
+                for number in wanted[name]
+            }
         return found
 
     def cancel(self, ids: Sequence[NativeId]) -> None:
@@ -124,10 +128,9 @@ class BundlingExecutor:
         wanted = members_by_bundle(ids)
         for name, numbers in wanted.items():
             self._mark(name, "canceled", map(str, numbers))
-        for name, record in self._read(wanted).items():
-            running = [number for number in wanted[name] if number in record.claims and number not in record.receipts]
-            doomed += dict.fromkeys(record.claims[number] for number in running)
-            doomed += record.waiting if record.all_taken else []
+        for name, record in self._read(dict.fromkeys(wanted, range(MOST_MEMBERS))).items():
+            ended = self._watches.setdefault(name, _Watch()).ended
+            doomed += [native_id for native_id in record.doomed(wanted[name]) if native_id not in ended]
         if doomed:
             self._jobs.cancel(doomed)
 
@@ -147,14 +150,15 @@ class BundlingExecutor:
         self._write_workers(bundle.name, len(bundle.specs), sent.values())
         return {spec.token: member_id(bundle.name, number) for number, spec in enumerate(bundle.specs)}
 
-    def _ask_about_workers(self, watch: _Watch, record: Record) -> None:
+    def _ask_about_workers(self, name: str, watch: _Watch, record: Record) -> None:
         watch.asked_at = time.monotonic()
         idle = record.retired - frozenset(record.claims.values())
         living = [native_id for native_id in record.workers if native_id not in idle | watch.ended.keys()]
         answer = self._jobs.status(living) if living else {}
         for native_id in living:
             status = answer.get(native_id)
-            if status is None:
+            # After a crash a scheduler may give a number a second time.
+            if status is None or not (status.token is None or is_worker_of(name, status.token)):
                 watch.missed[native_id] = watch.missed.get(native_id, 0) + 1
                 status = LOST if watch.missed[native_id] >= _MISSED_LIMIT else None
             else:
@@ -162,8 +166,13 @@ class BundlingExecutor:
             if status is not None and status.state.final:
                 watch.ended[native_id] = status
 
-    def _tend(self, name: str, record: Record, numbers: Sequence[int], ended: Mapping[NativeId, JobStatus]) -> None:
-        """Workers with nothing left to do are taken back, and new ones come where some are needed."""
+    def _tend(
+        self, name: str, record: Record, numbers: Sequence[int], ended: Mapping[NativeId, JobStatus]
+    ) -> Sequence[int]:
+        """Workers with nothing left to do are taken back, and new ones come where some are needed.
+
+        Returns the members that nobody can carry out any more.
+        """
         spare = [native_id for native_id in record.waiting if native_id not in ended] if record.all_taken else []
         if spare:
             self._jobs.cancel(spare)
@@ -171,16 +180,31 @@ class BundlingExecutor:
         strays = [number for number in numbers if is_stray(record, number, ended)]
         if strays:
             self._ask(("/bin/sh", "-c", _RELEASE, "sh", str(self._root / name / "claims"), *map(str, strays)))
-        count = sum(needs_workers(record, number, ended) for number in numbers)
-        if count:
-            self._add_workers(name, record, count)
+        waiting = [number for number in numbers if needs_workers(record, number, ended)]
+        if not waiting:
+            return ()
+        first = self._first_worker(name)
+        if first is None:
+            return waiting
+        self._add_workers(name, record, first, len(waiting))
+        return ()
 
-    def _add_workers(self, name: str, record: Record, count: int) -> None:
-        """Should the answer get lost, more workers than are needed come: they find nothing to do."""
-        first = _first_worker(self._runner.get_text(self._root / name / "work.sh"))
-        begin = len(record.workers)
-        sent = self._jobs.submit(workers(first, range(begin, begin + count)))
-        self._write_workers(name, record.size, [*record.workers, *sent.values()])
+    def _first_worker(self, name: str) -> JobSpec | None:
+        """The worker that stands at the head of a bundle's script. None when the site lost what was written there."""
+        try:
+            line = self._runner.get_text(self._root / name / "work.sh").partition("\n")[0]
+            return parse_spec(line.removeprefix(WORKER_LINE))
+        except (NotFoundError, ValueError):
+            return None
+
+    def _add_workers(self, name: str, record: Record, first: JobSpec, count: int) -> None:
+        """More are submitted, or those of whom nobody knows yet are found: an earlier answer may have got lost."""
+        specs = workers(first, range(len(record.workers) + count))
+        there = self._jobs.find([spec.token for spec in specs])
+        more = [native_id for native_id in there.values() if native_id not in record.workers]
+        if not more:
+            more = list(self._jobs.submit(specs[-count:]).values())
+        self._write_workers(name, record.size, [*record.workers, *more])
 
     # -- the site's files
 
@@ -209,12 +233,3 @@ def _is_quiet(watch: _Watch, record: Record) -> bool:
     news = not found <= watch.seen
     watch.seen |= found
     return not news or time.monotonic() - watch.asked_at >= _ASK_EVERY_S
-
-
-def _first_worker(script: str) -> JobSpec:
-    """The worker that stands at the head of a script. Raises SiteError when there is none."""
-    line = script.partition("\n")[0]
-    try:
-        return parse_spec(line.removeprefix(WORKER_LINE))
-    except ValueError as error:
-        raise SiteError(f"the script of a bundle does not begin with its worker: {line[:200]!r}") from error

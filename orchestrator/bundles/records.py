@@ -14,7 +14,8 @@ from orchestrator.ports import Argv
 _CLAIM = re.compile(r"(\d+) -> (\S+)$", re.MULTILINE)
 
 # A line of standard input names a bundle and the members whose receipts are wanted. Each part of the answer is
-# announced by a line that no file can hold by chance; grep puts a receipt's name before each of its lines.
+# announced by a line that no file can hold by chance; grep puts a receipt's name before each of its lines. Folders are
+# opened before files in them are looked for: only then NFS asks its server whether there are new ones.
 _READ = """\
 mark=$1; cd -- "$2" 2>/dev/null || exit 0
 while read -r name numbers; do
@@ -23,6 +24,7 @@ while read -r name numbers; do
   echo "$mark $name claims"; LC_ALL=C ls -l -- "$name/claims" 2>/dev/null
   echo "$mark $name workers"; cat -- "$name/workers" 2>/dev/null
   echo "$mark $name receipts"
+  true 2>/dev/null <"$name/receipts"
   [ ! -d "$name/receipts" ] || (cd -- "$name/receipts" && LC_ALL=C exec grep -aHs '' $numbers /dev/null)
 done
 exit 0"""
@@ -70,6 +72,18 @@ class Record:
     def all_taken(self) -> bool:
         """Whether nothing is left that a worker might take."""
         return 0 < self.size <= len(self.claims.keys() | self.canceled)
+
+    def doomed(self, numbers: Iterable[int]) -> list[NativeId]:
+        """The workers that must end for the sake of these members, which were canceled; all receipts must be known.
+
+        When nothing is left to take that is all but those at other members: one between two members may not see yet
+        that the next one was canceled.
+        """
+        open_claims = {number: worker for number, worker in self.claims.items() if number not in self.receipts}
+        at_these = [open_claims[number] for number in numbers if number in open_claims]
+        busy = {worker for number, worker in open_claims.items() if number not in self.canceled}
+        idle = [native_id for native_id in self.workers if native_id not in self.retired | busy]
+        return list(dict.fromkeys([*at_these, *(idle if self.all_taken else [])]))
 
 
 def read_command(root: PurePosixPath, mark: str) -> Argv:

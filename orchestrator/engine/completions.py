@@ -6,7 +6,7 @@ import time
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -24,6 +24,8 @@ from orchestrator.workflows import FileType
 _MISSED_LIMIT = 3
 """Answers without a job before it is taken for lost."""
 
+_LATE_S = 60.0
+"""What a job left may be told so long after its end: file systems show other machines' files when they please."""
 
 _FORGOTTEN = "the site no longer knows the job"
 _INTERRUPTIONS = 5
@@ -56,6 +58,8 @@ class Completions:
         self._run = run
         self._silences = silences
         self._missed: dict[str, int] = defaultdict(int)
+        self._untold_since: dict[str, float] = {}
+        """Attempts that ended well and of which nobody knows yet what they left, by when that was seen first."""
 
     def ask(self, site: str, page: Page) -> bool:
         """One question to a site about all its jobs. True when anything changed."""
@@ -71,15 +75,15 @@ class Completions:
         return self._take(rows, answer, page)
 
     def _take(self, rows: list[_Row], answer: Mapping[NativeId, JobStatus], page: Page) -> bool:
-        """What was made is registered first: when that fails nothing is noted, and the site is asked again."""
+        """What was made is registered first: when that breaks off nothing is noted, and the site is asked again."""
         superseded = _superseded(rows)
         news = [news for row in rows if (news := self._news(row, answer, superseded, page))]
         done = [one for one in news if one.status.state is JobState.COMPLETED and not one.trouble]
         for one in done:
             one.task.outputs = one.made
-        register(self._context, self._run, [(one.step, one.task) for one in done])
+        refused = register(self._context, self._run, [(one.step, one.task) for one in done])
         for one in news:
-            self._note(one, page)
+            self._note(replace(one, trouble=one.trouble or refused.get(one.task.id, "")), page)
         return bool(news)
 
     def _news(self, row: _Row, answer: Mapping[NativeId, JobStatus], superseded: set[int], page: Page) -> _News | None:
@@ -95,9 +99,18 @@ class Completions:
         if not may_follow(attempt.state, status.state):
             page.event(self._run.id, "task.strange", attempt.token, f"{attempt.state} cannot become {status.state}")
             return None
-        made = _by_output(step, attempt, status.outputs or ())
-        trouble = _trouble(step, made) if status.state is JobState.COMPLETED else ""
+        trouble, made = "", _by_output(step, attempt, status.outputs or ())
+        if status.state is JobState.COMPLETED and status.outputs is None and step.plan.outputs:
+            if not self._too_late(attempt):
+                return None
+            trouble = "its site does not tell what it left"
+        elif status.state is JobState.COMPLETED:
+            trouble = _trouble(step, made)
         return _News(step=step, task=task, attempt=attempt, status=status, made=made, trouble=trouble)
+
+    def _too_late(self, attempt: LiveAttempt) -> bool:
+        since = self._untold_since.setdefault(attempt.token, time.monotonic())
+        return time.monotonic() - since >= _LATE_S
 
     def _absent(self, attempt: LiveAttempt) -> JobStatus:
         """A job that its site does not mention is unknown, and lost after some answers without it; never completed."""
@@ -138,7 +151,7 @@ class Completions:
             page.event(self._run.id, INTERRUPTED, attempt.token, reason)
         allowed = _INTERRUPTIONS if status.interrupted else retries.attempts
         used = task.interruptions - 1 if status.interrupted else attempt.number - 1 - task.interruptions
-        if used >= allowed:
+        if used >= allowed or self._run.canceling:
             fail(self._run, step, task, reason, page)
             return
         task.state, task.not_before = JobState.NEW, time.time() + retries.delay

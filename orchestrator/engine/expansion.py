@@ -18,9 +18,14 @@ from orchestrator.plans import PlannedScatter, PlannedStep
 def open_steps(run: LiveRun, page: Page, numbers: Iterator[int]) -> None:
     """Writes the tasks of every step whose producers are done."""
     for step in run.steps.values():
-        waiting = not (step.expanded or step.skipped or step.broken)
-        if waiting and all(run.steps[name].completed for name in step.plan.after):
+        if opens(run, step):
             _open(run, step, page, numbers)
+
+
+def opens(run: LiveRun, step: LiveStep) -> bool:
+    """Whether a step's tasks can be known now, and are not yet."""
+    waiting = not (step.expanded or step.skipped or step.broken)
+    return waiting and all(run.steps[name].completed for name in step.plan.after)
 
 
 def _open(run: LiveRun, step: LiveStep, page: Page, numbers: Iterator[int]) -> None:

@@ -127,6 +127,8 @@ class LiveRun:
     steps: dict[str, LiveStep] = field(default_factory=dict)
     transfers: dict[tuple[str, str], LiveTransfer] = field(default_factory=dict)
     """By (sha256, destination site)."""
+    canceling: bool = False
+    """Whether somebody wants it to end: nothing of it begins any more."""
 
     def tasks(self) -> Iterator[tuple[LiveStep, LiveTask]]:
         """All tasks with their steps."""
@@ -193,5 +195,8 @@ def _transfer(row: dict[str, Any]) -> LiveTransfer:
         "destination_path", "mover", "attempts", "not_before", "bytes_done", "bytes_moved", "message",
         "direction", "streams", "credential",
     )  # fmt: skip
-    started = row["started_at"] is not None
-    return LiveTransfer(state=JobState(row["state"]), started=started, **{name: row[name] for name in names})
+    transfer = LiveTransfer(state=JobState(row["state"]), **{name: row[name] for name in names})
+    transfer.started = row["started_at"] is not None
+    # A try that ended with its engine says nothing of the way.
+    transfer.attempts -= transfer.state is JobState.ACTIVE
+    return transfer

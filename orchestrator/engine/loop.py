@@ -14,7 +14,7 @@ from metadata.lease import EngineLease
 from orchestrator.engine.batches import Batch
 from orchestrator.engine.completions import Completions
 from orchestrator.engine.context import Context
-from orchestrator.engine.expansion import open_steps
+from orchestrator.engine.expansion import open_steps, opens
 from orchestrator.engine.live import LiveRun, load_run
 from orchestrator.engine.pulse import Pulse
 from orchestrator.engine.reuse import take_over
@@ -57,7 +57,8 @@ class Engine:
         self._telling = {name: executor for name, executor in executors if isinstance(executor, SupportsNotification)}
         self._pulse = Pulse()
         self._webhooks = Webhooks(context.webhook, context.outbox) if context.webhook else None
-        self._canceling = False
+        self._untold: set[str] = set()
+        """Sites that have not been told yet that the run is canceled."""
         self._wishes_read_at = 0.0
 
     def carry_out(self) -> JobState:
@@ -137,11 +138,11 @@ class Engine:
         self._heed_wishes(page)
         self._ask_sites(page)
         self._stagings.collect(page)
-        admitted = [] if self._canceling else self._decide(page)
+        admitted = [] if self._run.canceling else self._decide(page)
         self._end(page)
         self._commit(page)
         self._stagings.start(admitted)
-        if not self._canceling:
+        if not self._run.canceling:
             sent = Page()
             for site in self._submissions.send(sent):
                 self._ask_later(site, changed=True)
@@ -174,7 +175,10 @@ class Engine:
     # -- ends ----------------------------------------------------------------------------------------------------
 
     def _heed_wishes(self, page: Page) -> None:
-        if self._canceling or time.monotonic() - self._wishes_read_at < _WISHES_EVERY_S:
+        if self._run.canceling:
+            self._untold = {site for site in self._untold if not self._submissions.cancel(site, page)}
+            return
+        if time.monotonic() - self._wishes_read_at < _WISHES_EVERY_S:
             return
         self._wishes_read_at = time.monotonic()
         if self._journal.wanted(self._run.id) == "cancel":
@@ -183,16 +187,16 @@ class Engine:
             self._stagings.heed(self._journal.wishes(), page)
 
     def _cancel(self, page: Page) -> None:
-        self._canceling = True
+        """Nothing begins any more. What sites have, or may have, ends once each of them was told."""
+        self._run.canceling = True
+        page.event(self._run.id, "run.canceling", self._run.id)
         self._stagings.cancel(page)
-        for site in self._context.sites:
-            self._submissions.cancel(site, page)
         for _step, task in self._run.tasks():
-            sent = task.attempt is not None and task.attempt.native_id and not task.attempt.state.final
+            sent = task.attempt is not None and not task.attempt.state.final
             if not task.state.final and not sent:
                 task.state = JobState.CANCELED
                 page.update(TASKS, task.id, state="CANCELED")
-        page.event(self._run.id, "run.canceling", self._run.id)
+        self._untold = {site for site in self._context.sites if not self._submissions.cancel(site, page)}
 
     def _end(self, page: Page) -> None:
         """Settles the run once nothing goes on and nothing more can begin."""
@@ -200,10 +204,12 @@ class Engine:
             return
         if any(not task.state.final for _, task in self._run.tasks()):
             return
+        if not self._run.canceling and any(opens(self._run, step) for step in self._run.steps.values()):
+            return
         steps = self._run.steps.values()
         if all(step.completed for step in steps):
             state, message = JobState.COMPLETED, ""
-        elif self._canceling:
+        elif self._run.canceling:
             state, message = JobState.CANCELED, "canceled on request"
         elif any(step.doomed for step in steps):
             state, message = JobState.FAILED, _what_failed(self._run)

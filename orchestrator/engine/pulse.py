@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 QUICK_S = 0.25
 SLOW_S = 30.0
 _GROWTH = 1.5
+_MANY = 1000
 
 
 class Pulse:
@@ -40,7 +41,8 @@ class Pulse:
         before = self._intervals.get(name, QUICK_S)
         self._intervals[name] = QUICK_S if changed else min(SLOW_S, before * _GROWTH)
         moment = datetime.now(UTC) + timedelta(seconds=self._intervals[name])
-        self._call(name, func=call, trigger="date", run_date=moment)
+        # A call of which APScheduler thinks that there is one too many is never made, and nobody would ask again.
+        self._call(name, func=call, trigger="date", run_date=moment, max_instances=_MANY)
 
     def stop(self) -> None:
         """Nothing is called any more."""

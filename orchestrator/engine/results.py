@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from metadata.errors import ConflictError, InvalidInputError
 from metadata.policy import Policy
 from metadata.records import NewFile, ReplicaRecord
 from orchestrator.engine.context import Context
@@ -15,12 +16,26 @@ from orchestrator.workflows import Output
 
 
 def register(
-    context: Context, run: LiveRun, done: Iterable[tuple[LiveStep, LiveTask]], *, replicas: bool = True
-) -> None:
+    context: Context, run: LiveRun, done: Sequence[tuple[LiveStep, LiveTask]], *, replicas: bool = True
+) -> dict[int, str]:
     """Every output of the tasks is a file of the dataset `<run>`, with its copy at the site and its inherited policy.
 
-    Doing it twice changes nothing, so that a crash in between does no harm.
+    Doing it twice changes nothing, so that a crash in between does no harm. Returns why the catalogue takes nothing of
+    some tasks, by their ids: a name stands for other content already, or cannot be one.
     """
+    try:
+        _register(context, run, done, replicas=replicas)
+    except (ConflictError, InvalidInputError) as error:
+        if len(done) == 1:
+            return {done[0][1].id: error.message}
+        refused: dict[int, str] = {}
+        for one in done:
+            refused |= register(context, run, [one], replicas=replicas)
+        return refused
+    return {}
+
+
+def _register(context: Context, run: LiveRun, done: Iterable[tuple[LiveStep, LiveTask]], *, replicas: bool) -> None:
     rows = [
         (step, task, name, file)
         for step, task in done

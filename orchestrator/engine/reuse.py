@@ -36,10 +36,13 @@ def take_over(context: Context, run: LiveRun, page: Page, *, silences: Silences)
         if (row := _still_there(context, earlier.get(task.content_key, []), silent))
     ]
     for _, task, row in reused:
-        task.state, task.outputs = JobState.COMPLETED, row["outputs"]
+        task.outputs = row["outputs"]
+    refused = register(context, run, [(step, task) for step, task, _ in reused], replicas=False)
+    reused = [(step, task, row) for step, task, row in reused if task.id not in refused]
+    for _, task, row in reused:
+        task.state = JobState.COMPLETED
         origin = f"{row['run_id']}#{row['id']}"
         page.update(TASKS, task.id, state=str(task.state), outputs=task.outputs, reused_from=origin)
-    register(context, run, [(step, task) for step, task, _ in reused], replicas=False)
     _tell(run, reused, page)
     return len(reused)
 

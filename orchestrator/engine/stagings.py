@@ -180,6 +180,8 @@ class Stagings:
             outcome = self._outcomes.get()
             self._queue.done(outcome.batch)
             self._arrived(outcome, page)
+            if self._stopping.is_set():
+                continue  # of what broke off the journal says what the end of the run, or a resume, wants to find
             for transfer, result in zip(outcome.batch.transfers, outcome.delivery.outcomes, strict=True):
                 if isinstance(result, TransferInterruptedError) and outcome.batch.held:
                     self._put_back(transfer, page)
@@ -227,8 +229,6 @@ class Stagings:
             self._context.routes.history.note(measurement)
 
     def _broke_off(self, transfer: LiveTransfer, error: MiddlewareError, page: Page) -> None:
-        if self._stopping.is_set():
-            return  # the journal still says ACTIVE, which is what a resume wants to find
         # A site that is silent comes back some day; a way that breaks off again and again does not mend itself.
         silent = isinstance(error, SiteUnavailableError)
         if isinstance(error, TransientError) and (silent or transfer.attempts < _TRIES):

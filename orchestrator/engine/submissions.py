@@ -159,15 +159,33 @@ class Submissions:
             else:
                 self._refused(by_token[spec.token], "the site refused it and gave no reason", page)
 
-    def cancel(self, site: str, page: Page) -> None:
-        """Ends every job of the run at a site, those included that the journal does not know to be there yet."""
+    def cancel(self, site: str, page: Page) -> bool:
+        """Ends every job of the run at a site, those included that the journal does not know to be there yet.
+
+        False when the site could not be told: it may have any of them, and has to be told later.
+        """
+        if self._silences.rests(site):
+            return False
         rows = [row for row in self._run.under_way() if row[0].plan.site == site]
         executor = self._context.sites[site].executor
         try:
-            self._look_for(executor, site, [row for row in rows if row[2].native_id is None], page)
+            self._look_for(executor, site, [row for row in rows if row[2].native_id is None and row[2].doubtful], page)
             executor.cancel([attempt.native_id for _, _, attempt in rows if attempt.native_id])
         except MiddlewareError as error:
             self._silences.note(site, error, page)
+            return False
+        if rows:
+            self._silences.end(site, page)
+        for _, task, attempt in rows:
+            if attempt.native_id is None:
+                self._withdraw(task, attempt, page)
+        return True
+
+    def _withdraw(self, task: LiveTask, attempt: LiveAttempt, page: Page) -> None:
+        """The attempt never came to its site, and never will."""
+        attempt.state = task.state = JobState.CANCELED
+        page.update(ATTEMPTS, attempt.id, state="CANCELED", ended_at=time.time())
+        page.update(TASKS, task.id, state="CANCELED")
 
     def _accepted(self, attempt: LiveAttempt, native_id: NativeId, page: Page) -> None:
         attempt.native_id, attempt.state = native_id, JobState.QUEUED

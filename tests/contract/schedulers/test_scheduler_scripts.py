@@ -186,6 +186,14 @@ def test_copies_of_a_program_run_side_by_side(scheduler, make_spec, execute, tmp
     assert sorted(Path(spec.stdout_path).read_text().split()) == ["0", "1", "2"]
 
 
+def test_without_room_for_it_there_is_no_receipt(native_id, scheduler, make_spec, execute, tmp_path):
+    """Half of one would be taken for all of it."""
+    (tmp_path / "receipts").mkdir()
+    (tmp_path / "receipts" / f"{native_id}.part").symlink_to("/dev/full")
+    assert execute(scheduler.render_script(make_spec(), receipts=PurePosixPath(tmp_path / "receipts"))) == 0
+    assert not (tmp_path / "receipts" / native_id).is_symlink()
+
+
 def test_a_receipt_of_a_stranger_is_refused(scheduler):
     with pytest.raises(Exception, match="receipt"):
         scheduler.parse_receipt("hello\n")

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import psutil
 import pytest
 
 from metadata.errors import SiteUnavailableError
 from orchestrator.bundles import is_member
-from orchestrator.jobs import ExpectedOutput, JobState, NativeId, ResourceSpec
+from orchestrator.jobs import ExpectedOutput, JobState, NativeId, ResourceSpec, Token
 from tests.testbed.fixtures import wait_until
-from tests.unit.bundles.conftest import Site, ended, like
+from tests.unit.bundles.conftest import RUNNING, Site, ended, like
 
 DONE = "COMPLETED"
+
+
+def begun(site: Site, worker: str) -> subprocess.Popen[bytes]:
+    """A worker whose member says so by the file `at`."""
+    job = site.queue.begin(worker)
+    wait_until((site.folder / "at").exists)
+    return job
 
 
 def test_one_worker_runs_all_its_time_allows(site: Site) -> None:
@@ -255,6 +265,18 @@ def test_a_submission_that_was_accepted_but_not_answered_is_found(site: Site) ->
     assert site.states(ids) == [DONE] * 3
 
 
+def test_all_workers_of_such_a_submission_are_found_when_one_has_begun(site: Site) -> None:
+    """The others would wait in the queue for ever, perhaps, and nobody would take them back."""
+    site.queue.lies = 1
+    specs = [site.job(number, f"touch {site.folder}/at; exec sleep 60") for number in range(3)]
+    with pytest.raises(SiteUnavailableError):
+        site.executor.submit(specs)
+    begun(site, "1")
+    site.take_over()
+    site.executor.cancel(list(site.executor.find([spec.token for spec in specs]).values()))
+    assert sorted(site.queue.canceled) == ["0", "1", "2"]
+
+
 def test_a_bundle_that_never_reached_the_queue_is_not_found(site: Site) -> None:
     """Its folder alone is no job."""
     specs = [site.job(number) for number in range(2)]
@@ -339,6 +361,54 @@ def test_canceling_all_ends_all(site: Site) -> None:
     assert site.states(ids) == ["CANCELED"] * 3
 
 
+def test_canceling_all_ends_a_worker_that_is_at_no_member(site: Site) -> None:
+    """It may not see for a while what was written down at another machine, and would begin the next one."""
+    ids = site.submit(3)
+    [bundle] = site.folder.glob("work's place/bundles/*")
+    site.queue.states[NativeId("0")] = RUNNING
+    (bundle / "started/0").mkdir(parents=True)
+    for part in ("claims", "receipts"):
+        (bundle / part).mkdir()
+    (bundle / "claims/0").symlink_to("0")
+    (bundle / "receipts/0").write_text(json.dumps({"token": "t", "directory": "/d"}) + "\nended\t0\t1\t2\tn\t\n")
+    site.executor.cancel(ids[1:])
+    assert sorted(site.queue.canceled) == ["0", "1", "2"]
+
+
+def test_canceling_some_leaves_the_worker_of_another_alone(site: Site) -> None:
+    """Although nothing is left to take."""
+    ids = site.submit(3, f"touch {site.folder}/at; exec sleep 60")
+    site.queue.begin("1")
+    wait_until((site.folder / "at").exists)
+    site.executor.cancel(ids[1:])
+    assert sorted(site.queue.canceled) == ["0", "2"]
+
+
+def test_a_worker_whose_number_became_another_jobs_is_lost(site: Site) -> None:
+    """The site crashed; how the other one ended says nothing of the member that was under way."""
+    ids = site.submit(2, f"touch {site.folder}/at; exec sleep 60")
+    os.killpg(begun(site, "0").pid, signal.SIGKILL)
+    site.queue.states[NativeId("0")] = ended(JobState.COMPLETED, "COMPLETED", token=Token("run.other.0.1"))
+    assert site.states(ids) == ["ACTIVE", "QUEUED"]
+    site.states(ids)
+    lost = site.executor.status(ids)[ids[0]]
+    assert (str(lost.state), lost.interrupted) == ("FAILED", True)
+
+
+def test_new_workers_whose_submission_was_not_answered_are_found(site: Site) -> None:
+    """Nobody would know of them otherwise, and of more each time."""
+    ids = site.submit(2)
+    for number in ("0", "1"):
+        site.queue.states[NativeId(number)] = ended(JobState.COMPLETED, "COMPLETED")
+    site.queue.lies = 1
+    with pytest.raises(SiteUnavailableError):
+        site.states(ids)
+    assert site.states(ids) == ["QUEUED", "QUEUED"]
+    assert len(site.queue.specs) == 4
+    site.executor.cancel(ids)
+    assert sorted(site.queue.canceled) == ["2", "3"]
+
+
 def test_a_canceled_member_is_not_begun_by_a_worker_that_had_just_taken_it(site: Site) -> None:
     """Whoever looks last sees the other."""
     ids = site.submit(2)
@@ -356,6 +426,40 @@ def test_a_directory_that_cannot_be_made_fails_its_member_alone(site: Site) -> N
     site.queue.run("0")
     assert site.states(ids) == [DONE, "FAILED", DONE]
     assert "jobs/1" in site.executor.status(ids)[ids[1]].message
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda script: script.write_text("")])
+def test_members_of_a_bundle_that_the_site_lost_are_lost(site: Site, lose: Callable[[Path], object]) -> None:
+    """Its power went before all of the script was on disk, perhaps: no worker can carry them out any more."""
+    ids = site.submit(2)
+    [script] = site.folder.glob("work's place/bundles/*/work.sh")
+    lose(script)
+    for number in ("0", "1"):
+        site.queue.states[NativeId(number)] = ended(JobState.COMPLETED, "COMPLETED")
+    assert site.states(ids) == ["FAILED", "FAILED"]
+    assert {status.interrupted for status in site.executor.status(ids).values()} == {True}
+
+
+def test_a_receipt_that_cannot_be_read_is_the_trouble_of_its_own_member(site: Site) -> None:
+    """The others are told of."""
+    ids = site.submit(3)
+    site.queue.run("0")
+    [receipt] = site.folder.glob("work's place/bundles/*/receipts/1")
+    receipt.write_text("half")
+    assert site.states(ids) == [DONE, "FAILED", DONE]
+    assert "half" in site.executor.status(ids)[ids[1]].message
+
+
+def test_a_result_whose_name_is_no_utf_8_is_told_as_a_failure(site: Site) -> None:
+    """Under any other name nobody would find it."""
+    specs = [
+        like(site.job(n, r"touch o $(printf 'o\377')"), stage_out=(ExpectedOutput(name="o", path="o*", many=True),))
+        for n in range(2)
+    ]
+    ids = list(site.executor.submit(specs).values())
+    site.queue.run("0")
+    assert site.states(ids) == ["FAILED"] * 2
+    assert "UTF-8" in site.executor.status(ids)[ids[0]].message
 
 
 def test_odd_tokens_and_folders_do_no_harm(site: Site) -> None:

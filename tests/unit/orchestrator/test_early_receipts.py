@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from adapters.runners.local import LocalRunner
+from metadata.errors import SiteError
 from orchestrator import command_line
 from orchestrator.command_line import CommandLineExecutor
 from orchestrator.jobs import JobState, JobStatus, NativeId
@@ -88,6 +90,15 @@ def test_of_a_failure_the_scheduler_has_the_word(executor, cluster, tmp_path):
     assert cluster.questions == 2
 
 
+def test_a_job_of_which_the_scheduler_cannot_say_where_it_stands_says_so_itself(executor, cluster, tmp_path):
+    """Another cluster took it over, perhaps, and ran it."""
+    cluster.states = {FIRST: JobState.UNKNOWN, SECOND: JobState.UNKNOWN}
+    write_receipt(tmp_path, FIRST, exit_code=9)
+    answer = executor.status((FIRST, SECOND))
+    assert (answer[FIRST].state, answer[FIRST].exit_code) == (JobState.FAILED, 9)
+    assert answer[SECOND].state is JobState.UNKNOWN
+
+
 def test_an_older_jobs_receipt_under_the_same_id_is_not_believed(executor, cluster, tmp_path):
     write_receipt(tmp_path, FIRST)
     cluster.states = dict.fromkeys((FIRST, SECOND), JobState.ACTIVE)
@@ -102,3 +113,24 @@ def test_a_job_that_was_never_asked_about_is_asked_about(executor, cluster, tmp_
     write_receipt(tmp_path, FIRST)
     assert states(executor.status((FIRST, SECOND))) == ["its ACTIVE", "its ACTIVE"]
     assert cluster.questions == 2
+
+
+@pytest.mark.parametrize("known", [{}, {FIRST: JobState.COMPLETED}])
+def test_a_receipt_that_cannot_be_read_is_the_trouble_of_its_own_job(executor, cluster, tmp_path, known):
+    """The disk was full when it was written, perhaps. All the others are told of."""
+    cluster.states = {SECOND: JobState.ACTIVE, **known}
+    (tmp_path / "receipts" / FIRST).write_text("half")
+    answer = executor.status((FIRST, SECOND))
+    assert (answer[FIRST].state, answer[SECOND].state) == (JobState.FAILED, JobState.ACTIVE)
+    assert "half" in answer[FIRST].message
+
+
+def test_an_answer_that_was_cut_short_is_none(executor, cluster, tmp_path, monkeypatch):
+    """What reads the receipts was killed at the site: half a list of outputs looks like a whole one."""
+    write_receipt(tmp_path, FIRST)
+    run = LocalRunner.run
+    monkeypatch.setattr(
+        LocalRunner, "run", lambda *words, **named: replace(run(*words, **named), exit_code=137, stderr="Killed")
+    )
+    with pytest.raises(SiteError, match="Killed"):
+        executor.status((FIRST,))

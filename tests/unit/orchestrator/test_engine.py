@@ -15,6 +15,7 @@ from metadata.catalogue import Catalogue
 from metadata.errors import SiteError, SiteUnavailableError
 from metadata.history import RunRecord
 from metadata.journal import Journal
+from metadata.records import NewFile
 from orchestrator import operations
 from orchestrator.engine.loop import Engine
 from orchestrator.registry import load
@@ -224,6 +225,37 @@ steps:
     assert record.counts == {"COMPLETED": 2}
     again = home.retry(record.id)
     assert (again.state, again.message) == (record.state, record.message)
+
+
+def test_a_run_of_which_a_part_failed_still_does_what_follows_on_a_result_that_it_took_over(home: Home) -> None:
+    """Nothing was under way in the instant in which the step before the last was opened and taken over."""
+    text = """
+steps:
+  first: {command: 'sleep 0.5; echo 1 > o # WORD', outputs: {o: o}, at: agh}
+  second: {command: 'cat {{inputs.o}} > p', in: {o: first.o}, outputs: {p: p}, at: agh}
+  third: {command: 'echo x >> {home}/third; cat {{inputs.p}} > q; : WORD', in: {p: second.p}, outputs: {q: q}, at: agh}
+"""
+    assert home.run(text.replace("WORD", "early")).state == "COMPLETED"
+    record = home.run(text.replace("WORD", "late") + "  bad: {command: exit 1, at: agh}\n")
+    assert record.state == "FAILED"
+    assert {step.name: step.counts for step in record.steps}["third"] == {"COMPLETED": 1}
+    assert home.lines("third") == 2
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("known", [False, True])
+def test_a_result_that_cannot_be_registered_fails_its_task_alone(home: Home, known: bool) -> None:
+    """Its name stands for other content already, that of an attempt of which nobody knows any more, perhaps."""
+    text = "steps: {a: {scatter: {n: {range: 3}}, command: 'echo {{with.n}} > o', outputs: {o: o}, at: agh}}"
+    if known:
+        home.run(text)
+    plan = home.plan(text)
+    with home.open() as workspace:
+        run = operations.create_run(workspace, plan)
+        workspace.catalogue.add_files(run, [NewFile(path="a/1/o", size_bytes=1, sha256="0" * 64)])
+        record = home.record(workspace, operations.resume(workspace, run).id)
+    assert [task.state for task in record.steps[0].tasks] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert "a/1/o" in record.steps[0].tasks[1].message
 
 
 def test_equal_tasks_take_over_results_unless_all_is_to_be_fresh(home: Home) -> None:

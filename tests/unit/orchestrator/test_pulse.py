@@ -42,3 +42,19 @@ def test_the_newest_word_on_when_to_ask_counts(pulse):
     pulse.start()
     assert second.wait(20)
     assert not first.is_set()
+
+
+def test_a_call_that_falls_due_while_the_last_one_has_not_returned_is_made_all_the_same(pulse):
+    """On a busy machine its thread may not run for a while, although it has said all that it had to say."""
+    lingering, again = threading.Event(), threading.Event()
+
+    def first() -> None:
+        pulse.adapt("ask", again.set, changed=True)
+        lingering.wait(20)
+
+    pulse.adapt("ask", first, changed=True)
+    pulse.start()
+    try:
+        assert again.wait(5)
+    finally:
+        lingering.set()

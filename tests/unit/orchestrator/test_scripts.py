@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from metadata.errors import InvalidJobError, SiteError
 from orchestrator.jobs import ExpectedOutput, JobSpec, ProducedFile, StagedLink
-from orchestrator.scripts import NO_DIRECTORY, parse_outputs, render_job
+from orchestrator.scripts import NO_DIRECTORY, NO_LIST, parse_outputs, render_job
 from tests.unit.orchestrator.builders import job
 
 ANY = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=15)
@@ -220,7 +220,7 @@ def test_the_environment_of_a_job_is_not_that_of_its_bookkeeping(tmp_path: Path)
 
 
 def test_a_failed_command_gives_its_code_and_lists_nothing(tmp_path: Path) -> None:
-    """Half a result is none."""
+    """Half a result is none; and a scheduler that starts the job again does not take it for done."""
     spec = job(
         tmp_path / "d",
         "sh",
@@ -230,7 +230,8 @@ def test_a_failed_command_gives_its_code_and_lists_nothing(tmp_path: Path) -> No
     )
     manifest = tmp_path / "outputs"
     assert run(spec, manifest) == 7
-    assert manifest.read_text() == ""
+    assert not manifest.exists()
+    assert run(spec, manifest) == 7
     assert Path(spec.stdout_path).read_text() == "out\n"
     assert Path(spec.stderr_path).read_text() == "err\n"
 
@@ -260,6 +261,16 @@ def test_an_output_that_is_a_folder_is_none(tmp_path: Path) -> None:
     """Only files are results."""
     spec = job(tmp_path / "d", "mkdir", "o", stage_out=(ExpectedOutput(name="o", path="o"),))
     assert outputs_of(tmp_path, spec) == ()
+
+
+def test_an_output_that_cannot_be_read_fails_its_job(tmp_path: Path) -> None:
+    """A list that lacks it would be taken for the whole of it."""
+    outputs = tuple(ExpectedOutput(name=name, path=name, optional=True) for name in ("bad", "good"))
+    # Whoever reads that gets an error, root too.
+    spec = job(tmp_path / "d", "sh", "-c", "ln -sf /proc/self/mem bad; echo x > good", stage_out=outputs)
+    manifest = tmp_path / "outputs"
+    assert run(spec, manifest) == NO_LIST
+    assert list(tmp_path.glob("outputs*")) == []
 
 
 def test_a_result_is_write_protected(tmp_path: Path) -> None:

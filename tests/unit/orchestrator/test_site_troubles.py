@@ -11,6 +11,7 @@ import pytest
 
 from metadata.errors import LoginNeededError, SiteUnavailableError
 from orchestrator.command_line import CommandLineExecutor
+from orchestrator.engine import completions
 from orchestrator.jobs import JobState, JobStatus, NativeId
 from orchestrator.ports import CommandResult, SiteSettings
 from orchestrator.registry import load
@@ -84,6 +85,29 @@ def test_a_site_that_does_not_say_what_it_has_is_waited_for(
         kind,
         "site.answers",
     ]
+
+
+@pytest.mark.parametrize(("late_s", "state"), [(30.0, "COMPLETED"), (0.0, "FAILED")])
+def test_what_a_job_left_is_waited_for_when_its_site_tells_of_it_late(
+    home: Home, monkeypatch: pytest.MonkeyPatch, late_s: float, state: str
+) -> None:
+    """The scheduler knew of the end before the login node saw the receipt. One that does not come is a failure."""
+    executor = load("executors", "local")
+    really, left = executor.status, [None] * 3
+    monkeypatch.setattr(completions, "_LATE_S", late_s)
+
+    def status(self: Any, ids: Sequence[NativeId]) -> Mapping[NativeId, JobStatus]:
+        found = really(self, ids)
+        if left and any(each.state.final for each in found.values()):
+            left.pop()
+            self._notify()
+            return {name: replace(each, outputs=None) for name, each in found.items()}
+        return found
+
+    monkeypatch.setattr(executor, "status", status)
+    record = home.run("steps: {a: {command: 'echo 1 > o', outputs: {o: o}, at: agh}}")
+    (task,) = record.steps[0].tasks
+    assert (record.state, "does not tell" in task.message) == (state, state == "FAILED")
 
 
 def test_accounts_that_call_a_forgotten_job_running_are_not_believed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,10 +14,12 @@ import pytest
 from metadata.errors import TransferInterruptedError
 from metadata.journal import RUNS, Page
 from orchestrator import operations
+from orchestrator.engine.loop import Engine
+from orchestrator.engine.stagings import _TRIES
 from orchestrator.registry import load
 from staging.locations import partials_folder
 from staging.ports import MoveRequest, MoveResult, Progress
-from tests.unit.orchestrator.homes import SITES, Home
+from tests.unit.orchestrator.homes import SITES, Home, Killed
 
 PosixMover = load("movers", "posix")
 
@@ -165,6 +168,76 @@ def test_a_canceled_run_leaves_no_partial_file(home: Home, monkeypatch: pytest.M
     assert record.state in ("CANCELED", "FAILED")
     assert len(seen[0]) == 1
     assert os.listdir(partials) == []
+
+
+def test_a_transfer_that_was_paused_when_its_run_was_canceled_is_canceled(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It breaks off only then, and nobody would resume it."""
+    (home.folder / "many").mkdir()
+    (home.folder / "many/f").write_bytes(os.urandom(9 << 20))
+    set_link(home, "mover: posix")
+    canceled = threading.Event()
+
+    def dawdles(self: object, request: MoveRequest, *, progress: Progress) -> MoveResult:
+        def slow(done: int) -> None:
+            canceled.wait(20)
+            progress(done)
+
+        result: MoveResult = move(self, request, progress=slow)
+        return result
+
+    move = PosixMover.move
+    monkeypatch.setattr(PosixMover, "move", dawdles)
+    plan = home.plan(COUNT)
+    with home.open() as workspace:
+        run = operations.create_run(workspace, plan)
+
+        def watch(_: object) -> None:
+            kinds = {event.kind for event in operations.show(workspace, run).events}
+            with home.open() as other:
+                if "run.canceling" in kinds:
+                    canceled.set()
+                elif "transfer.paused" in kinds:
+                    other.journal.commit(_wish(run))
+                elif "transfer.ordered" in kinds:
+                    other.holds.hold([run], "pause")
+
+        record = home.record(workspace, operations.resume(workspace, run, watch=watch).id)
+    assert (record.state, [row.state for row in record.transfers]) == ("CANCELED", ["CANCELED"])
+    assert os.listdir(partials_folder(home.folder / "sites/lrz")) == []  # type: ignore[arg-type]
+
+
+def test_a_transfer_that_its_engines_did_not_survive_has_not_failed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tries are still there for what breaks off on the way."""
+    fill(home, 2)
+    set_link(home, "mover: posix")
+    moves: list[bool] = []
+    move, turn = PosixMover.move, Engine._turn
+
+    def breaks(self: object, request: MoveRequest, *, progress: Progress) -> MoveResult:
+        moves.append(True)
+        if len(moves) <= _TRIES + 1:
+            raise TransferInterruptedError("cut", retry_after_s=0.01)
+        return move(self, request, progress=progress)
+
+    def dies(engine: Engine) -> None:
+        if moves:
+            raise Killed
+        turn(engine)
+
+    monkeypatch.setattr(PosixMover, "move", breaks)
+    plan = home.plan(COUNT)
+    with home.open() as workspace:
+        operations.create_run(workspace, plan)
+    for _ in range(_TRIES):
+        moves.clear()
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Engine, "_turn", dies)
+            home.resume()
+    moves += [True] * (_TRIES - 1)
+    record = home.resume()
+    assert record.state == "COMPLETED", record.message
 
 
 def test_partial_files_that_nobody_wants_are_cleaned_away(home: Home) -> None:
