@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, overload
 
 from metadata import attributes, datasets, files, measurements, namespace, replicas
@@ -137,10 +137,13 @@ class Catalogue:
         with self._sessions.writing() as session:
             namespace.remove_files(session, dataset, paths)
 
-    def remove_dataset(self, name: str) -> None:
-        """The dataset and its names are gone; no copy is touched. Raises NotFoundError, ConflictError (pinned)."""
+    def remove_dataset(self, name: str, *, paths: Collection[str]) -> None:
+        """The dataset and these names are gone; no copy is touched. With names that are not among them it stays.
+
+        Raises NotFoundError, ConflictError (pinned).
+        """
         with self._sessions.writing() as session:
-            namespace.remove_dataset(session, name)
+            namespace.remove_dataset(session, name, paths=paths)
 
     def named_elsewhere(self, sha256s: Iterable[str], *, outside: Iterable[tuple[str, str]]) -> set[str]:
         """Those of the contents that have a name which is none of `outside`, as (dataset, path)."""
