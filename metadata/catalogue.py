@@ -49,6 +49,7 @@ class Catalogue:
         *,
         description: str | None = None,
         policy: Policy | None = None,
+        lying_at: Collection[str] = (),
     ) -> None:
         """Adds all files or none; the dataset is made when it is new. Adding a file again changes nothing.
 
@@ -58,14 +59,18 @@ class Catalogue:
                 its first media type, and from then on both its policies together.
             description: For people; None leaves what an existing dataset says.
             policy: Of the dataset; None leaves what an existing dataset has.
+            lying_at: Sites where each content was seen to lie. Somebody may have taken a copy away since.
 
         Raises:
-            ConflictError: A path is known with other content, or the dataset has another policy.
+            ConflictError: A path is known with other content, the dataset has another policy, or a copy was taken away.
             InvalidInputError: A name, path or hash that cannot be.
         """
+        added = list(new_files)
         with self._sessions.writing() as session:
             dataset_id = datasets.ensure(session, dataset, description=description, policy=policy)
-            files.add(session, dataset_id, new_files, dataset=dataset)
+            if lying_at:
+                replicas.check_lying(session, {file.sha256: file.path for file in added}, lying_at)
+            files.add(session, dataset_id, added, dataset=dataset)
 
     def datasets(self, pattern: str | None = None) -> list[DatasetRecord]:
         """All datasets, or those whose names match the shell pattern; sorted by name."""
@@ -154,6 +159,11 @@ class Catalogue:
         """Notes copies, all or none. What is said of a path of a site replaces what was said of it before."""
         with self._sessions.writing() as session:
             replicas.add(session, records)
+
+    def refresh_replicas(self, records: Iterable[ReplicaRecord]) -> None:
+        """Notes what looking at known copies showed. A copy that was forgotten since, or is another now, stays so."""
+        with self._sessions.writing() as session:
+            replicas.refresh(session, records)
 
     def replicas(self, sha256s: Iterable[str]) -> dict[str, list[ReplicaRecord]]:
         """Every known copy of each content, sorted by site and path; an empty list where there is none."""

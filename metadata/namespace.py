@@ -108,7 +108,8 @@ def remove_dataset(session: Session, name: str, *, paths: Collection[str]) -> No
     if pins.any_of(session, dataset_id):
         raise ConflictError(f"dataset://{name} is pinned, or some of its files are; see: convoy data pin --list {name}")
     session.change_each(
-        "DELETE FROM files WHERE dataset_id = :id AND path = :path", [{"id": dataset_id, "path": path} for path in paths]
+        "DELETE FROM files WHERE dataset_id = :id AND path = :path",
+        [{"id": dataset_id, "path": path} for path in paths],
     )
     empty = "DELETE FROM datasets WHERE id = :id AND NOT EXISTS (SELECT 1 FROM files WHERE dataset_id = :id)"
     session.change(empty, id=dataset_id)

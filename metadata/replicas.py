@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from metadata.errors import ConflictError
 from metadata.records import ReplicaRecord
 from metadata.sessions import Session
 from metadata.statements import among, upsert
@@ -18,6 +19,30 @@ def add(session: Session, records: Iterable[ReplicaRecord]) -> None:
     # One order for all writers, so that two of them wait for each other and never in a circle.
     ordered = sorted(records, key=_place)
     upsert(session, "replicas", [vars(record) for record in ordered], key=("site", "path"))
+
+
+def refresh(session: Session, records: Iterable[ReplicaRecord]) -> None:
+    """Notes time, inode and verification of copies that are known, and of no other."""
+    change = """
+        UPDATE replicas SET modified_ns = :modified_ns, inode = :inode, verified_at = :verified_at
+        WHERE site = :site AND path = :path AND sha256 = :sha256
+    """
+    names = ("modified_ns", "inode", "verified_at", "site", "path", "sha256")
+    rows = [{name: getattr(record, name) for name in names} for record in sorted(records, key=_place)]
+    session.change_each(change, rows)
+
+
+def check_lying(session: Session, named: Mapping[str, str], sites: Collection[str]) -> None:
+    """Returns when each content, named for people by its hash, is known to lie at all of the sites.
+
+    Whoever lets go of it meanwhile waits until the transaction ends. Raises ConflictError.
+    """
+    question = "SELECT sha256, site FROM replicas WHERE sha256 IN :each" + session.for_update
+    known = set(among(session, question, sorted(named)))
+    for sha256, name in named.items():
+        for site in sites:
+            if (sha256, site) not in known:
+                raise ConflictError(f"{name} was taken away from {site} before it had its name; bring it again")
 
 
 def of(session: Session, sha256s: Iterable[str]) -> dict[str, list[ReplicaRecord]]:

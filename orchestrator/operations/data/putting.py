@@ -64,7 +64,7 @@ def put_data(
         load = _Load(workspace, wanted, found, sites=list(dict.fromkeys(sites)), policy=policy)
         carried = carry(workspace, load.errands(), cargo=load.cargo, progress=progress)
     raise_first(carried)
-    workspace.catalogue.add_files(wanted.dataset, load.files, policy=policy)
+    workspace.catalogue.add_files(wanted.dataset, load.files, policy=policy, lying_at=sites)
     if attributes:
         workspace.catalogue.set_attributes(wanted.dataset, dict(attributes))
     return carried

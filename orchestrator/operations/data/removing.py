@@ -254,12 +254,14 @@ def check_gone(workspace: Workspace, meant: Iterable[ReplicaRecord], gone: Itera
     """Returns when nothing that was meant is known any more. Raises ConflictError: it came to be wanted meanwhile."""
     left = [copy for copy in meant if copy not in set(gone)]
     known = workspace.catalogue.replicas({copy.sha256 for copy in left})
-    still = [copy for copy in left if any(copy.path == row.path and copy.site == row.site for row in known[copy.sha256])]
+    still = [
+        copy for copy in left if any(copy.path == row.path and copy.site == row.site for row in known[copy.sha256])
+    ]
     if still:
         more = f" and {len(still) - 1} more stay" if len(still) > 1 else " stays"
         raise ConflictError(
-            f"site://{still[0].site}{still[0].path}{more}: since you were asked, it was pinned, named, needed by a run, "
-            "brought again, or the only copy left. All names are still there; look at them, and say it again"
+            f"site://{still[0].site}{still[0].path}{more}: since you were asked, it was pinned, named, needed by a "
+            "run, brought again, or the only copy left. All names are still there; look at them, and say it again"
         )
 
 

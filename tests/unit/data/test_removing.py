@@ -146,7 +146,10 @@ def test_what_is_pinned_while_somebody_is_asked_stays(study: Workspace) -> None:
 def test_what_is_brought_just_now_stays(study: Workspace) -> None:
     operations.copy_data(study, ["study"], "lrz:")
     known = study.catalogue.replicas_at("lrz", [str(stored(study, "lrz", "study", "a.tif"))])
-    with study.claims.held({claimed_place(copy) for copy in known.values()}), pytest.raises(ConflictError, match="brought again"):
+    with (
+        study.claims.held({claimed_place(copy) for copy in known.values()}),
+        pytest.raises(ConflictError, match=r"brought again, or the only copy left"),
+    ):
         operations.remove_data(study, ["study"], confirm=yes, copies=True, site="lrz")
     assert stored(study, "lrz", "study", "a.tif").exists()
     assert sites(study, "study", "train/b.tif") == ["agh", "here"]
