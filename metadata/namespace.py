@@ -42,7 +42,7 @@ def rename_dataset(session: Session, name: str, new_name: str) -> None:
 
 
 def rename_files(session: Session, dataset: str, renames: Sequence[Rename], *, into: str) -> None:
-    """The files have their new names in the dataset `into`, with their attributes, pins and policies; all or none.
+    """The files have their new names in the dataset `into`, with their attributes, pins and policies.
 
     Raises NotFoundError, ConflictError where a name is taken, or InvalidInputError for one that cannot be.
     """

@@ -47,9 +47,7 @@ def add_data(
     """
     found = found_here(paths) if site == HERE else _found_at(workspace, site, paths)
     files = digested(workspace, found, site=site, progress=progress)
-    workspace.catalogue.add_files(dataset, files, description=description, policy=policy)
-    if attributes:
-        workspace.catalogue.set_attributes(dataset, dict(attributes))
+    workspace.catalogue.add_files(dataset, files, description=description, policy=policy, attributes=attributes)
     return workspace.catalogue.dataset(dataset)
 
 

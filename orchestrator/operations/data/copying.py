@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -254,21 +254,25 @@ def _move_names(workspace: Workspace, places: Sequence[DatasetName], target: Dat
         name = selections[0].name.dataset
         workspace.catalogue.rename_dataset(name, target.dataset)
         return [Named(name=str(target), source=f"dataset://{name}")]
-    return [
-        row for selection in selections for row in _rename(workspace, selection, target, alone=len(selections) == 1)
+    rows = [
+        (selection.name.dataset, row)
+        for selection in selections
+        for row in _renames(workspace, selection, target, alone=len(selections) == 1)
     ]
-
-
-def _rename(workspace: Workspace, selection: Selection, target: DatasetName, *, alone: bool) -> list[Named]:
-    dataset = selection.name.dataset
-    paths = _new_paths(workspace, selection, target, alone=alone)
-    renames = [Rename(path=file.path, new_path=path) for file, path in zip(selection.files, paths, strict=True)]
-    moved = [row for row in renames if dataset != target.dataset or row.path != row.new_path]
-    workspace.catalogue.rename_files(dataset, moved, into=target.dataset)
+    by_dataset: defaultdict[str, list[Rename]] = defaultdict(list)
+    for dataset, row in rows:
+        by_dataset[dataset].append(row)
+    workspace.catalogue.rename_files(by_dataset, into=target.dataset)
     return [
         Named(name=f"dataset://{target.dataset}/{row.new_path}", source=f"dataset://{dataset}/{row.path}")
-        for row in moved
+        for dataset, row in rows
     ]
+
+
+def _renames(workspace: Workspace, selection: Selection, target: DatasetName, *, alone: bool) -> list[Rename]:
+    paths = _new_paths(workspace, selection, target, alone=alone)
+    renames = [Rename(path=file.path, new_path=path) for file, path in zip(selection.files, paths, strict=True)]
+    return [row for row in renames if selection.name.dataset != target.dataset or row.path != row.new_path]
 
 
 def check_idle(workspace: Workspace, datasets: set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,26 @@ def test_put_refuses_a_taken_name_before_a_byte_moves(study: Workspace, slides: 
     with pytest.raises(ConflictError, match=r"dataset://study/a.tif is there with other content"):
         operations.put_data(study, [str(slides)], "study", sites=["lrz"])
     assert not (study.settings.home / "sites/lrz/data").exists()
+
+
+@pytest.mark.parametrize("refused", [{"name": "a b"}, {"attributes": {"a b": 1}}, {"policy": AGH}, {"file": "a\nb"}])
+def test_put_refuses_what_the_catalogue_cannot_hold_before_a_byte_moves(
+    study: Workspace, tmp_path: Path, refused: dict[str, Any]
+) -> None:
+    file = tmp_path / refused.get("file", "new.txt")
+    file.write_text("new")
+    with pytest.raises((InvalidInputError, ConflictError)):
+        operations.put_data(
+            study, [str(file)], refused.get("name", "study"), sites=["agh"], attributes=refused.get("attributes"),
+            policy=refused.get("policy"),
+        )  # fmt: skip
+    assert sum(path.is_file() for path in (study.settings.home / "sites/agh/data").rglob("*")) == 3
+
+
+def test_add_gives_no_names_without_their_attributes(workspace: Workspace, slides: Path) -> None:
+    with pytest.raises(InvalidInputError, match="'a b' cannot name an attribute"):
+        operations.add_data(workspace, "study", [str(slides)], attributes={"a b": 1})
+    assert not workspace.catalogue.has_dataset("study")
 
 
 def test_get_takes_names_patterns_and_paths_of_sites(study: Workspace, tmp_path: Path) -> None:
@@ -178,3 +199,13 @@ def test_mv_takes_no_bytes_elsewhere(study: Workspace, destination: str) -> None
 def test_an_unknown_site_is_told_before_anything_is_done(study: Workspace) -> None:
     with pytest.raises(NotFoundError, match="did you mean vault"):
         operations.copy_data(study, ["study"], "valt:")
+
+
+def test_mv_of_several_gives_all_names_or_none(study: Workspace) -> None:
+    for source, name in (("train/b.tif", "x/b.tif"), ("train/b.tif", "y/same.tif"), ("a.tif", "goal/same.tif")):
+        operations.copy_data(study, [f"study/{source}"], name)
+    with pytest.raises(ConflictError, match="nothing was renamed"):
+        operations.move_data(study, ["x/b.tif", "y/same.tif"], "goal/")
+    assert (names(study, "x"), names(study, "goal")) == (["b.tif"], ["same.tif"])
+    operations.move_data(study, ["x/b.tif", "y/same.tif"], "goal/new/")
+    assert names(study, "goal") == ["new/b.tif", "new/same.tif", "same.tif"]

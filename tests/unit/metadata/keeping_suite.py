@@ -46,7 +46,7 @@ class NamespaceTests:
         catalogue.add_files("private", [new_file("a", 1), new_file("b", 2)], policy=AGH)
         catalogue.set_attributes("private", {"mpp": 0.25}, path="a")
         Retention(database).pin("private", site="agh")
-        catalogue.rename_files("private", [Rename(path="a", new_path="deep/x")], into="public")
+        catalogue.rename_files({"private": [Rename(path="a", new_path="deep/x")]}, into="public")
         assert catalogue.attributes("public", "deep/x") == {"mpp": 0.25}
         assert catalogue.find(["mpp=0.25"])[0].path == "deep/x"
         assert catalogue.policies([sha256(1)])[sha256(1)] == AGH
@@ -62,13 +62,13 @@ class NamespaceTests:
         catalogue.add_files("b", [new_file("2", 3)])
         renames = [Rename(path="1", new_path="1"), Rename(path="2", new_path="2")]
         with pytest.raises(ConflictError, match="dataset://b/2 is already there"):
-            catalogue.rename_files("a", renames, into="b")
+            catalogue.rename_files({"a": renames}, into="b")
         with pytest.raises(ConflictError, match="two files would both be"):
-            catalogue.rename_files("a", [Rename(path=path, new_path="x") for path in "12"], into="c")
+            catalogue.rename_files({"a": [Rename(path=path, new_path="x") for path in "12"]}, into="c")
         with pytest.raises(NotFoundError, match="no file or folder '3'"):
-            catalogue.rename_files("a", [*renames, Rename(path="3", new_path="3")], into="c")
+            catalogue.rename_files({"a": [*renames, Rename(path="3", new_path="3")]}, into="c")
         with pytest.raises(InvalidInputError, match="cannot name a file"):
-            catalogue.rename_files("a", [Rename(path="1", new_path="../1")], into="c")
+            catalogue.rename_files({"a": [Rename(path="1", new_path="../1")]}, into="c")
         assert paths(catalogue.files("a")) == ["1", "2"]
         assert not catalogue.has_dataset("c")
 
