@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from metadata.sessions import Session
 from metadata.statements import among, upsert
 
 _SELECT = f"SELECT {', '.join(field.name for field in dataclasses.fields(ReplicaRecord))} FROM replicas WHERE "
+# Half characters stand for bytes that are no UTF-8.
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 def add(session: Session, records: Iterable[ReplicaRecord]) -> None:
@@ -56,12 +59,18 @@ def of(session: Session, sha256s: Iterable[str]) -> dict[str, list[ReplicaRecord
     return found
 
 
+def is_storable(path: str) -> bool:
+    """Whether a database can hold the path: one that is no UTF-8 is known to nobody."""
+    return _HALF.search(path) is None
+
+
 def move(session: Session, *, site: str, pairs: Iterable[tuple[str, str]]) -> None:
     """Copies that lay at the first path of a pair are known at the second, and nothing else is."""
     for old, new in pairs:
         session.change("DELETE FROM replicas WHERE site = :site AND path = :new", site=site, new=new)
         here = "UPDATE replicas SET path = :new WHERE site = :site AND path = :old"
-        session.change(here, site=site, new=new, old=old)
+        if is_storable(old):
+            session.change(here, site=site, new=new, old=old)
 
 
 def remove(session: Session, *, site: str, pairs: Iterable[tuple[str, str]]) -> None:
@@ -72,7 +81,7 @@ def remove(session: Session, *, site: str, pairs: Iterable[tuple[str, str]]) -> 
 
 def at(session: Session, *, site: str, paths: Iterable[str]) -> dict[str, ReplicaRecord]:
     """What is known to lie at these paths; one of which nothing is known is absent."""
-    rows = among(session, _SELECT + "site = :site AND path IN :each", paths, site=site)
+    rows = among(session, _SELECT + "site = :site AND path IN :each", filter(is_storable, paths), site=site)
     return {record.path: record for record in _records(rows)}
 
 
