@@ -185,8 +185,8 @@ def check_storable(site: str, paths: Iterable[str]) -> None:
     for path in paths:
         if not is_storable(path):
             raise InvalidInputError(
-                f"{str(Location(site=site, path=path))!r}: the catalogue notes no name that is no UTF-8; rename the file, or pack its "
-                "folder into an archive"
+                f"{str(Location(site=site, path=path))!r}: the catalogue notes no name that is no UTF-8; "
+                "rename the file, or pack its folder into an archive"
             )
 
 
