@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from metadata.errors import InvalidInputError
+from metadata.errors import InvalidInputError, NotFoundError
 from metadata.files import check_path
 from metadata.policy import Policy
 from metadata.records import AttributeValue, DatasetRecord, NewFile
@@ -66,7 +66,10 @@ def _found_at(workspace: Workspace, site: str, paths: Sequence[str]) -> list[tup
     for path in paths:
         if not path.startswith("/"):
             raise InvalidInputError(f"{path}: files at {site} are named by absolute paths")
-    return [row for path in paths for row in files_at(storage, path)]
+    found = [row for path in paths for row in files_at(storage, path)]
+    if not found:
+        raise NotFoundError(f"{site}: there is no file below {paths[0]}", site=site)
+    return found
 
 
 def digested(

@@ -66,6 +66,15 @@ def test_add_gives_no_names_without_their_attributes(workspace: Workspace, slide
     assert not workspace.catalogue.has_dataset("study")
 
 
+def test_add_makes_no_dataset_of_an_empty_folder(workspace: Workspace, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for site in ("here", "agh"):
+        with pytest.raises(NotFoundError, match="there is no file"):
+            operations.add_data(workspace, "study", [str(empty)], site=site)
+    assert not workspace.catalogue.has_dataset("study")
+
+
 def test_get_takes_names_patterns_and_paths_of_sites(study: Workspace, tmp_path: Path) -> None:
     out = tmp_path / "out"
     place = f"site://agh{stored(study, 'agh', 'study', 'train/b.tif')}"
