@@ -34,6 +34,12 @@ def replace(
         session.change_each(insertion("attributes", kept[0]), kept)
 
 
+def check(values: Mapping[str, AttributeValue | None]) -> None:
+    """Returns when such attributes can be set. Raises InvalidInputError, as `replace` does."""
+    for key, value in values.items():
+        _row(key, value, dataset_id=0, file_id=None)
+
+
 def of_one(session: Session, *, dataset_id: int, file_id: int | None) -> dict[str, AttributeValue]:
     """The attributes of a dataset, or of one of its files, sorted by key."""
     whose, ids = _of(dataset_id=dataset_id, file_id=file_id)

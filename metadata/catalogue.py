@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, overload
 
-from metadata import attributes, datasets, files, measurements, namespace, replicas
+from metadata import attributes as facts
+from metadata import datasets, files, measurements, namespace, replicas
 from metadata.clauses import Kind, clause
 from metadata.errors import InvalidInputError
 from metadata.namespace import Rename
@@ -49,6 +50,8 @@ class Catalogue:
         *,
         description: str | None = None,
         policy: Policy | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        lying_at: Collection[str] = (),
     ) -> None:
         """Adds all files or none; the dataset is made when it is new. Adding a file again changes nothing.
 
@@ -58,14 +61,21 @@ class Catalogue:
                 its first media type, and from then on both its policies together.
             description: For people; None leaves what an existing dataset says.
             policy: Of the dataset; None leaves what an existing dataset has.
+            attributes: Of the dataset; its others stay.
+            lying_at: Sites where each content was seen to lie. Somebody may have taken a copy away since.
 
         Raises:
-            ConflictError: A path is known with other content, or the dataset has another policy.
-            InvalidInputError: A name, path or hash that cannot be.
+            ConflictError: A path is known with other content, the dataset has another policy, or a copy was taken away.
+            InvalidInputError: A name, path, hash or attribute that cannot be.
         """
+        added = list(new_files)
         with self._sessions.writing() as session:
             dataset_id = datasets.ensure(session, dataset, description=description, policy=policy)
-            files.add(session, dataset_id, new_files, dataset=dataset)
+            if lying_at:
+                replicas.check_lying(session, {file.sha256: file.path for file in added}, lying_at)
+            files.add(session, dataset_id, added, dataset=dataset)
+            if attributes:
+                facts.replace(session, attributes, dataset_id=dataset_id, file_id=None)
 
     def datasets(self, pattern: str | None = None) -> list[DatasetRecord]:
         """All datasets, or those whose names match the shell pattern; sorted by name."""
@@ -124,23 +134,28 @@ class Catalogue:
         with self._sessions.writing() as session:
             namespace.rename_dataset(session, name, new_name)
 
-    def rename_files(self, dataset: str, renames: Sequence[Rename], *, into: str) -> None:
-        """The files have new names in the dataset `into`, with their attributes, pins and policies; all or none.
+    def rename_files(self, renames: Mapping[str, Sequence[Rename]], *, into: str) -> None:
+        """The files, by dataset, have new names in the dataset `into`, with their attributes, pins and policies.
 
-        Raises NotFoundError, ConflictError (a name is taken; nothing is overwritten) or InvalidInputError.
+        All or none. Raises NotFoundError, ConflictError (a name is taken; nothing is overwritten) or InvalidInputError.
         """
         with self._sessions.writing() as session:
-            namespace.rename_files(session, dataset, renames, into=into)
+            # One order for all writers, so that two of them wait for each other and never in a circle.
+            for dataset in sorted(renames):
+                namespace.rename_files(session, dataset, renames[dataset], into=into)
 
     def remove_files(self, dataset: str, paths: Sequence[str]) -> None:
         """The dataset has no such names any more; no copy is touched. Raises NotFoundError, ConflictError (pinned)."""
         with self._sessions.writing() as session:
             namespace.remove_files(session, dataset, paths)
 
-    def remove_dataset(self, name: str) -> None:
-        """The dataset and its names are gone; no copy is touched. Raises NotFoundError, ConflictError (pinned)."""
+    def remove_dataset(self, name: str, *, paths: Collection[str]) -> None:
+        """The dataset and these names are gone; no copy is touched. With names that are not among them it stays.
+
+        Raises NotFoundError, ConflictError (pinned).
+        """
         with self._sessions.writing() as session:
-            namespace.remove_dataset(session, name)
+            namespace.remove_dataset(session, name, paths=paths)
 
     def named_elsewhere(self, sha256s: Iterable[str], *, outside: Iterable[tuple[str, str]]) -> set[str]:
         """Those of the contents that have a name which is none of `outside`, as (dataset, path)."""
@@ -151,6 +166,11 @@ class Catalogue:
         """Notes copies, all or none. What is said of a path of a site replaces what was said of it before."""
         with self._sessions.writing() as session:
             replicas.add(session, records)
+
+    def refresh_replicas(self, records: Iterable[ReplicaRecord]) -> None:
+        """Notes what looking at known copies showed. A copy that was forgotten since, or is another now, stays so."""
+        with self._sessions.writing() as session:
+            replicas.refresh(session, records)
 
     def replicas(self, sha256s: Iterable[str]) -> dict[str, list[ReplicaRecord]]:
         """Every known copy of each content, sorted by site and path; an empty list where there is none."""
@@ -210,14 +230,14 @@ class Catalogue:
             # The lock keeps a second writer from setting the same key beside this one.
             dataset_id = datasets.find_id(session, dataset, lock=True)
             file_id = None if path is None else files.find_id(session, dataset_id, path, dataset=dataset)
-            attributes.replace(session, values, dataset_id=dataset_id, file_id=file_id)
+            facts.replace(session, values, dataset_id=dataset_id, file_id=file_id)
 
     def attributes(self, dataset: str, path: str | None = None) -> dict[str, AttributeValue]:
         """The attributes of the dataset, or those that one of its files has itself. Raises NotFoundError."""
         with self._sessions.reading() as session:
             dataset_id = datasets.find_id(session, dataset)
             file_id = None if path is None else files.find_id(session, dataset_id, path, dataset=dataset)
-            return attributes.of_one(session, dataset_id=dataset_id, file_id=file_id)
+            return facts.of_one(session, dataset_id=dataset_id, file_id=file_id)
 
     @overload
     def find(self, conditions: Sequence[str | Condition], *, kind: Literal["files"] = ...) -> list[FileRecord]: ...

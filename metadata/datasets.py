@@ -44,12 +44,7 @@ def ensure(session: Session, name: str, *, description: str | None, policy: Poli
     insert_missing(session, "datasets", [new])
     # The lock makes the writers of one dataset wait for each other, and never in a circle over its files.
     [row] = session.rows("SELECT * FROM datasets WHERE name = :name" + session.for_update, name=name)
-    present = Policy.from_document(document(row["policy"]))
-    if policy is not None and policy != present:
-        raise ConflictError(
-            f"the dataset {name} {present}, and the new files were given with: {policy}. "
-            "Change the dataset's policy first, or leave the policy out"
-        )
+    check_policy(name, Policy.from_document(document(row["policy"])), policy)
     if description is not None and description != row["description"]:
         change = "UPDATE datasets SET description = :description WHERE id = :id"
         session.change(change, id=row["id"], description=description)
@@ -65,6 +60,15 @@ def check_name(name: str) -> None:
     """Returns when a dataset may be called so. Raises InvalidInputError."""
     if not _NAME.fullmatch(name):
         raise InvalidInputError(f"{name!r} cannot name a dataset; use letters, digits and . _ - without a slash")
+
+
+def check_policy(name: str, present: Policy, asked: Policy | None) -> None:
+    """Returns when files may be added with the policy that is asked for, or with none. Raises ConflictError."""
+    if asked is not None and asked != present:
+        raise ConflictError(
+            f"the dataset {name} {present}, and the new files were given with: {asked}. "
+            "Change the dataset's policy first, or leave the policy out"
+        )
 
 
 def set_policy(session: Session, name: str, policy: Policy | None) -> None:

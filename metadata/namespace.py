@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ def rename_dataset(session: Session, name: str, new_name: str) -> None:
 
 
 def rename_files(session: Session, dataset: str, renames: Sequence[Rename], *, into: str) -> None:
-    """The files have their new names in the dataset `into`, with their attributes, pins and policies; all or none.
+    """The files have their new names in the dataset `into`, with their attributes, pins and policies.
 
     Raises NotFoundError, ConflictError where a name is taken, or InvalidInputError for one that cannot be.
     """
@@ -99,12 +99,20 @@ def remove_files(session: Session, dataset: str, paths: Sequence[str]) -> None:
     session.change_each("DELETE FROM files WHERE id = :id", [{"id": file_id} for file_id in ids])
 
 
-def remove_dataset(session: Session, name: str) -> None:
-    """The dataset and all its names are gone. Raises NotFoundError, or ConflictError when something is pinned."""
+def remove_dataset(session: Session, name: str, *, paths: Collection[str]) -> None:
+    """The dataset and these names in it are gone; it stays with others that it has, as those that came meanwhile.
+
+    Raises NotFoundError, or ConflictError when something is pinned.
+    """
     dataset_id = datasets.find_id(session, name, lock=True)
     if pins.any_of(session, dataset_id):
         raise ConflictError(f"dataset://{name} is pinned, or some of its files are; see: convoy data pin --list {name}")
-    session.change("DELETE FROM datasets WHERE id = :id", id=dataset_id)
+    session.change_each(
+        "DELETE FROM files WHERE dataset_id = :id AND path = :path",
+        [{"id": dataset_id, "path": path} for path in paths],
+    )
+    empty = "DELETE FROM datasets WHERE id = :id AND NOT EXISTS (SELECT 1 FROM files WHERE dataset_id = :id)"
+    session.change(empty, id=dataset_id)
 
 
 def _listed(dataset: str, paths: Sequence[str]) -> str:

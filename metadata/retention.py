@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,23 +155,32 @@ class Retention:
         with self._sessions.reading() as session:
             return frozenset(_needed(session))
 
-    def let_go(self, releases: Sequence[Release]) -> list[ReplicaRecord]:
+    def let_go(
+        self, releases: Sequence[Release], *, names: Collection[tuple[str, str]] | None = None
+    ) -> list[ReplicaRecord]:
         """Forgets the copies that may still go, and returns them; their bytes are the caller's to remove.
 
         One stays when none of its survivors is known any more, since somebody else may have let that one go at the
-        same time, and when a run that has not ended needs it.
+        same time; when it is pinned by now; and when a run that has not ended needs it.
+
+        names: Those that go with the copies, as (dataset, path). A content that has another one by now keeps its
+            copies. None when names stay.
         """
         gone = []
         with self._sessions.writing() as session:
             hashes = {release.copy.sha256 for release in releases}
             # Whoever else lets go of these contents waits here, and then sees what is left.
             among(session, "SELECT id FROM replicas WHERE sha256 IN :each" + session.for_update, sorted(hashes))
-            needed = set(_needed(session)) & hashes
+            kept = set(_needed(session)) & hashes
+            if names is not None:
+                kept |= files.named_elsewhere(session, hashes, outside=set(names))
+            pinned = pins.sites(session, hashes)
             known = {(copy.site, copy.path) for copies in replicas.of(session, hashes).values() for copy in copies}
             for release in releases:
                 mine = (release.copy.site, release.copy.path)
                 left = {(copy.site, copy.path) for copy in release.survivors} & known - {mine}
-                if mine in known and release.copy.sha256 not in needed and (left or not release.survivors):
+                held = release.copy.sha256 in kept or {"", mine[0]} & pinned.get(release.copy.sha256, frozenset())
+                if mine in known and not held and (left or not release.survivors):
                     replicas.remove(session, site=mine[0], pairs=[(mine[1], release.copy.sha256)])
                     known.discard(mine)
                     gone.append(release.copy)

@@ -13,6 +13,7 @@ from metadata.errors import InvalidInputError
 DATASET_SCHEME = "dataset://"
 PARTIALS = "partial"
 PARTIAL_SUFFIX = ".part"
+_PARTIAL_PREFIX = ".convoy-"
 SITE_SCHEME = "site://"
 _AT_SITE = re.compile(r"([A-Za-z0-9][\w.-]*):(|/.*)", re.DOTALL)
 """`agh:` and `agh:/path`, as people know it from scp."""
@@ -71,7 +72,16 @@ def partial_path(path: str, sha256: str) -> str:
         return f"{path.removesuffix(in_store)}/data/{PARTIALS}/{sha256}"
     # The name is short, whatever the file's own length is, and another for other content.
     own = hashlib.sha256(f"{path}\0{sha256}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return str(PurePosixPath(path).with_name(f".convoy-{own}{PARTIAL_SUFFIX}"))
+    return str(PurePosixPath(path).with_name(f"{_PARTIAL_PREFIX}{own}{PARTIAL_SUFFIX}"))
+
+
+def is_partial(name: str) -> bool:
+    """Whether content is gathered in files of such a name, beside the file that it will be.
+
+    >>> is_partial(PurePosixPath(partial_path("/data/a.tif", 64 * "0")).name), is_partial(".zarray")
+    (True, False)
+    """
+    return name.startswith(_PARTIAL_PREFIX) and name.endswith(PARTIAL_SUFFIX)
 
 
 def partials_folder(workdir: PurePosixPath) -> PurePosixPath:

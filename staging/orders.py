@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from metadata.errors import MiddlewareError
+from metadata.claims import place_of
+from metadata.errors import IntegrityError, MiddlewareError, NotFoundError
 from metadata.policy import Policy
 from metadata.records import Measurement
 from staging.locations import Location, partial_path
@@ -33,6 +34,11 @@ class Order:
         return partial_path(self.destination.path, self.content.sha256)
 
     @property
+    def place(self) -> str:
+        """What whoever brings it claims: see `metadata.claims`."""
+        return place_of(self.destination.site, self.partial_path)
+
+    @property
     def file(self) -> MoveFile:
         """What a mover has to know of it."""
         return MoveFile(
@@ -51,6 +57,8 @@ class Arrival:
     """The file's, at its destination."""
 
 
+Arrived = Callable[[Mapping[Order, Arrival]], None]
+"""Hears of orders that have arrived."""
 Outcome = Arrival | MiddlewareError
 """What became of an order. After a TransientError what arrived is kept for a resume; after others nothing is left."""
 
@@ -119,3 +127,22 @@ class Delivery:
     """Ways that could not, or broke off, and brought nothing."""
     lost: tuple[Order, ...] = ()
     """Orders whose source was looked at and holds something else now, or nothing: it is no copy any longer."""
+
+
+def gone(order: Order) -> NotFoundError:
+    """Its source is not there."""
+    site = order.source.site
+    return NotFoundError(
+        f"{site}: {order.source.path} ({order.name}) is gone, and no longer counted as a copy. When it is back, "
+        "register it again with: convoy data add",
+        site=site,
+    )
+
+
+def changed(order: Order) -> IntegrityError:
+    """Its source holds something else."""
+    return IntegrityError(
+        f"{order.name} changed: {order.source} no longer holds sha256 {order.content.sha256[:12]}…, and is no longer "
+        "counted as a copy. Register the new file, or the old one when it is back, with: convoy data add",
+        site=order.source.site,
+    )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from metadata.claims import Claim, Claims, place_of
+from metadata.claims import Claim, Claims
 from metadata.errors import (
     IntegrityError,
     MiddlewareError,
@@ -21,7 +21,7 @@ from metadata.errors import (
     TransientError,
 )
 from metadata.policy import check_move
-from staging.orders import Arrival, Delivery, Order, Outcome, Trip
+from staging.orders import Arrival, Arrived, Delivery, Order, Outcome, Trip, changed, gone
 from staging.ports import FileDigest, FileStat, Mover, MoveRequest, Progress, Settled, Storage
 from staging.routes import Routes, Way
 
@@ -39,6 +39,10 @@ def _unheard(_done: int) -> None:
     """Progress that nobody wants to know."""
 
 
+def _unnoted(_arrivals: Mapping[Order, Arrival]) -> None:
+    """Arrivals that nobody notes."""
+
+
 class Carrier:
     """Carries out orders between sites whose file systems it was given."""
 
@@ -50,7 +54,14 @@ class Carrier:
         self.routes = routes
         self._claims = claims
 
-    def carry(self, orders: Sequence[Order], *, ways: Sequence[Way] = (), progress: Progress = _unheard) -> Delivery:
+    def carry(
+        self,
+        orders: Sequence[Order],
+        *,
+        ways: Sequence[Way] = (),
+        progress: Progress = _unheard,
+        arrived: Arrived = _unnoted,
+    ) -> Delivery:
         """Every order's content lies at its destination with the right hash, under its final name, or it has its error.
 
         Args:
@@ -58,6 +69,7 @@ class Carrier:
             ways: The one to take, and what to fall back on; left out, the quickest go first.
             progress: Called with the bytes of all orders together that lie at the destination; it may raise
                 TransferInterruptedError to break off.
+            arrived: Called with orders that have arrived, while nobody else may bring or remove what lies there.
         """
         pair = orders[0].source.site, orders[0].destination.site
         if not ways and pair[0] != pair[1]:
@@ -76,6 +88,7 @@ class Carrier:
             ways=ways,
             limit_bytes_per_s=self.routes.rules_of(*pair).share_bytes_per_s,
             progress=progress,
+            arrived=arrived,
             orders=list(distinct.values()),
         )
         load.carry()
@@ -110,6 +123,7 @@ class _Load:
     ways: Sequence[Way]
     limit_bytes_per_s: float | None
     progress: Progress
+    arrived: Arrived
     orders: list[Order]
     """The part of the batch that is dealt with."""
     outcomes: dict[Order, Outcome] = field(default_factory=dict)
@@ -135,11 +149,13 @@ class _Load:
     def carry(self) -> None:
         """Every order has its outcome. What another process brings just now is waited for."""
         self._refuse_forbidden()
-        left = {order: _place(order) for order in self.pending}
+        left = {order: order.place for order in self.pending}
         while left:
             with self.claims.held(set(left.values())) as self.claim:
                 self.orders = [order for order, place in left.items() if place in self.claim.places]
+                claimed = self.orders
                 self._carry_claimed()
+                self.arrived({order: row for order in claimed if isinstance(row := self.outcomes[order], Arrival)})
             left = {order: place for order, place in left.items() if place not in self.claim.places}
             if left:
                 try:
@@ -226,9 +242,9 @@ class _Load:
         for order in self.pending:
             found = facts.get(order.source.path)
             if found is None:
-                self._lose(order, _gone(order))
+                self._lose(order, gone(order))
             elif found.size_bytes != order.content.size_bytes:
-                self._lose(order, _changed(order))
+                self._lose(order, changed(order))
             elif found.hole_bytes:
                 self.holes[order] = found.hole_bytes
 
@@ -427,9 +443,9 @@ class _Load:
         digests = self.source.digests([order.source.path for order in wrong])
         for order in wrong:
             if order.source.path not in digests:
-                self._lose(order, _gone(order))
+                self._lose(order, gone(order))
             elif digests[order.source.path] != order.content:
-                self._lose(order, _changed(order))
+                self._lose(order, changed(order))
             else:
                 site = order.destination.site
                 message = f"{order.name} arrived wrong at {site}; it is sent again"
@@ -467,30 +483,9 @@ class _Load:
                 self.destination.remove_all(failed)
 
 
-def _place(order: Order) -> str:
-    return place_of(order.destination.site, order.partial_path)
-
-
 def _partials(orders: Sequence[Order]) -> set[str]:
     return {order.partial_path for order in orders}
 
 
 def _shown(orders: Sequence[Order]) -> str:
     return orders[0].name if len(orders) == 1 else f"{orders[0].name} with {len(orders) - 1} more"
-
-
-def _gone(order: Order) -> NotFoundError:
-    site = order.source.site
-    return NotFoundError(
-        f"{site}: {order.source.path} ({order.name}) is gone, and no longer counted as a copy. When it is back, "
-        "register it again with: convoy data add",
-        site=site,
-    )
-
-
-def _changed(order: Order) -> IntegrityError:
-    return IntegrityError(
-        f"{order.name} changed: {order.source} no longer holds sha256 {order.content.sha256[:12]}…, and is no longer "
-        "counted as a copy. Register the new file, or the old one when it is back, with: convoy data add",
-        site=order.source.site,
-    )

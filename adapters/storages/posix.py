@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.storages._agent.program import duplicate, free_bytes
+from adapters.storages._agent.program import blames, duplicate, free_bytes
 from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat, Survey
@@ -84,7 +84,7 @@ class PosixStorage:
                 return [root.name]
             if not root.is_dir():
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-            found = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
+            found = [Path(folder, name) for folder, _, names in os.walk(root, onerror=self._unlisted) for name in names]
             return sorted(str(file.relative_to(root)) for file in found if file.is_file())
 
     def read(self, path: str, *, limit_bytes: int | None = None) -> bytes:
@@ -114,7 +114,7 @@ class PosixStorage:
 
     def rename(self, source: str, target: str) -> None:
         """The file has its new name at once."""
-        with self._errors(source):
+        with self._errors(source, target):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.replace(source, target)
 
@@ -126,7 +126,7 @@ class PosixStorage:
     def copy_all(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Each target holds what its source does; the kernel copies, and shares blocks where it can."""
         for source, target in pairs:
-            with self._errors(source):
+            with self._errors(source, target):
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 duplicate(source, target)
 
@@ -157,12 +157,18 @@ class PosixStorage:
                 os.posix_fallocate(room.fileno(), 0, size_bytes)
 
     @contextmanager
-    def _errors(self, path: str) -> Iterator[None]:
-        """The operating system's errors in our words."""
+    def _errors(self, path: str, target: str = "") -> Iterator[None]:
+        """The operating system's errors in our words, with the path that they are about."""
         try:
             yield
         except OSError as error:
-            raise self._refused(path, error) from error
+            raise self._refused(target if target and not blames(error, path) else path, error) from error
+
+    def _unlisted(self, error: OSError) -> None:
+        """Of a folder that one may not look into, nobody would know what was left out."""
+        if isinstance(error, FileNotFoundError):
+            return
+        raise self._refused(str(error.filename), error) from error
 
     def _refused(self, path: str, error: OSError) -> MiddlewareError:
         site = self.endpoint.site

@@ -11,6 +11,7 @@ from metadata.errors import InvalidInputError, NotFoundError
 from metadata.globs import is_glob
 from metadata.records import ReplicaRecord
 from orchestrator.operations.workspace import Workspace
+from staging.locations import is_partial
 from staging.manifest import Told, digested, is_same, unheard
 from staging.ports import FileDigest
 
@@ -18,7 +19,8 @@ from staging.ports import FileDigest
 def local_files(text: str) -> list[str]:
     """The files that a path means, as absolute paths: itself, all below a folder, or what a shell pattern finds.
 
-    They are sorted.
+    They are sorted. Those whose names begin with a dot are among them, as they hold what others mean (`.zarray`); files
+    that are on their way to the folder are not.
 
     Raises NotFoundError, or InvalidInputError for a folder that one may not look into.
     """
@@ -46,7 +48,7 @@ def _files_below(folder: str) -> Iterator[str]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _files_below(entry.path)
-        elif not entry.name.startswith(".") and _is_file(entry):
+        elif not is_partial(entry.name) and _is_file(entry):
             yield entry.path
 
 

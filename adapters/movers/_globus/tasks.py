@@ -23,7 +23,7 @@ from metadata.errors import (
 )
 from staging.ports import Endpoint, MoveRequest, MoveResult, Progress
 
-_OPTIONS = frozenset({"collection", "path"})
+_OPTIONS = frozenset({"collection", "data_access", "path"})
 _BREATH_S = 0.2
 _SILENCE_S = 300.0
 _FULL = ("QUOTA", "NO_SPACE", "ENOSPC", "No space left", "Disk quota exceeded")
@@ -120,7 +120,8 @@ def _collection(end: Endpoint) -> str:
     unknown = sorted(door.keys() - _OPTIONS)
     if unknown:
         raise StagingError(
-            f"{end.site}: the door 'globus' has no option {unknown[0]!r}; it knows: collection, path", site=end.site
+            f"{end.site}: the door 'globus' has no option {unknown[0]!r}; it knows: {', '.join(sorted(_OPTIONS))}",
+            site=end.site,
         )
     try:
         return str(UUID(door.get("collection", "")))

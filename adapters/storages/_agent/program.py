@@ -118,8 +118,13 @@ def for_each(pairs: "list[bytes]", act: "Callable[[bytes, bytes], None]") -> "li
             folders.make(target)
             act(source, target)
         except OSError as error:
-            raise FailedError(2 * number, error) from error
+            raise FailedError(2 * number + (not blames(error, source)), error) from error
     return []
+
+
+def blames(error: OSError, source: "bytes | str") -> bool:
+    """Whether something is wrong with the source, and not where it goes."""
+    return error.errno == errno.ENOENT or (error.filename == source and error.filename2 is None)
 
 
 def duplicate(source: "bytes | str", target: "bytes | str") -> None:

@@ -145,7 +145,8 @@ class CommandStorage:
                 raise SiteError(f"{self._site}: {path!r} is not removed, whoever asks", site=self._site)
         for some in _chunks(paths):
             if self._asks_agents(paths):
-                self._ask("remove", some)
+                with self._refusals(some):
+                    self._agents.ask("remove", some)
                 continue
             self._sh("exec xargs -0 -r rm -rf --", stdin=_joined(some), path=some[0], timeout_s=_LONG_S)
 
@@ -156,11 +157,6 @@ class CommandStorage:
     def _asks_agents(self, items: Sequence[object]) -> bool:
         """Whether the program that stays is asked: for a few files a command is quicker than to start it."""
         return bool(items) and (self._agents.there or len(items) >= _MANY) and self._agents.begin()
-
-    def _ask(self, verb: str, paths: Sequence[str]) -> list[bytes]:
-        """The answer of the program that stays; its failure in our words."""
-        with self._refusals(paths):
-            return self._agents.ask(verb, paths)
 
     def _facts(self, answer: CommandResult) -> dict[str, FileStat]:
         """What `stat` told of many files."""
@@ -177,25 +173,28 @@ class CommandStorage:
         return found
 
     @contextmanager
-    def _refusals(self, paths: Sequence[str]) -> Iterator[None]:
-        """What the program that stays was refused, in our words."""
+    def _refusals(self, paths: Sequence[str], *, pairwise: bool = False) -> Iterator[None]:
+        """What the program that stays was refused, in our words. Of pairs the second need not be there."""
         try:
             yield
         except RefusedError as error:
-            raise self._failed(paths[error.number], str(error), error.code) from error
+            new = pairwise and error.number % 2 == 1
+            raise self._failed(paths[error.number], str(error), error.code, new=new) from error
 
     def _pairwise(self, verb: str, script: str, pairs: Sequence[tuple[str, str]]) -> None:
         """Asks for something, or runs its script; a failure is told with the path of the pair that failed."""
         for some in _chunks(pairs):
             paths = [path for pair in some for path in pair]
             if self._asks_agents(pairs):
-                self._ask(verb, paths)
+                with self._refusals(paths, pairwise=True):
+                    self._agents.ask(verb, paths)
                 continue
             stdin = _joined(paths)
             answer = self._run(("/bin/sh", "-c", script, "sh"), stdin=stdin, timeout_s=_LONG_S)
             if answer.exit_code != 0:
                 failed = _FAILED_PAIR.search(answer.stderr)
-                raise self._refused(answer, some[int(failed[1]) if failed else 0][0])
+                source, target = some[int(failed[1]) if failed else 0]
+                raise self._refused(answer, source if any(word in answer.stderr for word in _ABSENT) else target)
 
     def _sh(self, script: str, *words: str, path: str, stdin: str = "", timeout_s: float = 60.0) -> CommandResult:
         """The answer of a script that worked; its failure in our words."""
@@ -211,12 +210,14 @@ class CommandStorage:
     def _refused(self, answer: CommandResult, path: str) -> NotFoundError | NoSpaceError | SiteError:
         return self._failed(path, answer.stderr, answer.exit_code)
 
-    def _failed(self, path: str, words: str, code: int) -> NotFoundError | NoSpaceError | SiteError:
+    def _failed(
+        self, path: str, words: str, code: int, *, new: bool = False
+    ) -> NotFoundError | NoSpaceError | SiteError:
         """What a tool or the operating system said, in our words."""
         if any(word in words for word in _FULL):
             message = f"{self._site}: no room left for {path}; free some space there, then: convoy retry"
             return NoSpaceError(message, site=self._site)
-        if any(word in words for word in (*_ABSENT, os.strerror(2))):
+        if not new and any(word in words for word in (*_ABSENT, os.strerror(2))):
             return NotFoundError(f"{self._site}: there is no {path}", site=self._site)
         last = (words.strip().splitlines() or [f"exit code {code}"])[-1]
         return SiteError(f"{self._site}: {path}: {last}", site=self._site, exit_code=code)

@@ -31,7 +31,7 @@ stat -L --printf "%s %n\0" -- "$@"
 LIST = r"""
 if [ -f "$1" ]; then p=${1%/}; printf '%s\0' "${p##*/}" | base64; exit; fi
 [ -d "$1" ] || exit 3
-find "$1" '(' -type f -o -type l -xtype f ')' -printf '%P\0' | base64
+find -H "$1" '(' -type f -o -type l -xtype f ')' -printf '%P\0' | base64
 """
 
 READ_RANGE = r"""

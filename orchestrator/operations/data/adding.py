@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from metadata.errors import InvalidInputError
+from metadata.errors import InvalidInputError, NotFoundError
 from metadata.files import check_path
 from metadata.policy import Policy
 from metadata.records import AttributeValue, DatasetRecord, NewFile
@@ -47,9 +47,7 @@ def add_data(
     """
     found = found_here(paths) if site == HERE else _found_at(workspace, site, paths)
     files = digested(workspace, found, site=site, progress=progress)
-    workspace.catalogue.add_files(dataset, files, description=description, policy=policy)
-    if attributes:
-        workspace.catalogue.set_attributes(dataset, dict(attributes))
+    workspace.catalogue.add_files(dataset, files, description=description, policy=policy, attributes=attributes)
     return workspace.catalogue.dataset(dataset)
 
 
@@ -68,7 +66,10 @@ def _found_at(workspace: Workspace, site: str, paths: Sequence[str]) -> list[tup
     for path in paths:
         if not path.startswith("/"):
             raise InvalidInputError(f"{path}: files at {site} are named by absolute paths")
-    return [row for path in paths for row in files_at(storage, path)]
+    found = [row for path in paths for row in files_at(storage, path)]
+    if not found:
+        raise NotFoundError(f"{site}: there is no file below {paths[0]}", site=site)
+    return found
 
 
 def digested(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -217,33 +217,36 @@ class _Round:
             except StagingError as error:
                 self._take_back(orders)
                 return Delivery(outcomes=_canceled(outcomes or [error] * len(orders), error), trips=tuple(trips))
-            delivery = self._carrier.carry(orders, ways=self._ways[pair], progress=progress)
+            delivery = self._carrier.carry(orders, ways=self._ways[pair], progress=progress, arrived=self._register_all)
             outcomes = list(delivery.outcomes)
             trips += delivery.trips
             if not any(isinstance(outcome, HeldError) for outcome in outcomes):
                 return replace(delivery, trips=tuple(trips))
 
     def _take_back(self, orders: Sequence[Order]) -> None:
-        """What is canceled leaves no partial file."""
-        with suppress(MiddlewareError):  # `convoy data clean` finds them later
-            self._workspace.storages[orders[0].destination.site].remove_all([order.partial_path for order in orders])
+        """What is canceled leaves no partial file; what another process brings just now stays."""
+        places = {order.place: order.partial_path for order in orders}
+        with suppress(MiddlewareError), self._workspace.claims.held(places) as claim:  # `convoy data clean` comes later
+            mine = [places[place] for place in claim.places]
+            self._workspace.storages[orders[0].destination.site].remove_all(mine)
+
+    def _register_all(self, arrivals: Mapping[Order, Arrival]) -> None:
+        if self._register and arrivals:
+            self._workspace.catalogue.add_replicas(replica_of(order, arrival) for order, arrival in arrivals.items())
 
     def _note(self, pair: _Pair, orders: Sequence[Order], delivery: Delivery) -> None:
         arrived = [
-            (order, outcome)
-            for order, outcome in zip(orders, delivery.outcomes, strict=True)
-            if isinstance(outcome, Arrival)
+            order for order, outcome in zip(orders, delivery.outcomes, strict=True) if isinstance(outcome, Arrival)
         ]
-        catalogue = self._workspace.catalogue
-        if self._register and arrived:
-            catalogue.add_replicas([replica_of(order, arrival) for order, arrival in arrived])
-        uses = {(order.content.sha256, order.source.site) for order, _ in arrived if self._asked_for}
-        uses |= {(order.content.sha256, order.destination.site) for order, _ in arrived if self._register}
+        uses = {(order.content.sha256, order.source.site) for order in arrived if self._asked_for}
+        uses |= {(order.content.sha256, order.destination.site) for order in arrived if self._register}
         self._workspace.retention.note_uses(uses)
         if arrived:
             self._trips[pair] += delivery.trips
         if delivery.lost:
-            catalogue.remove_replicas(pair[0], [(order.source.path, order.content.sha256) for order in delivery.lost])
+            self._workspace.catalogue.remove_replicas(
+                pair[0], [(order.source.path, order.content.sha256) for order in delivery.lost]
+            )
 
     def _note_links(self) -> None:
         """What went over a link at the same time is one measurement of it."""

@@ -51,7 +51,7 @@ def _at(workspace: Workspace, site: str, copies: list[ReplicaRecord]) -> dict[Re
     digests = storage.digests([copy.path for copy in doubted]) if doubted else {}
     right = [copy for copy in doubted if (found := digests.get(copy.path)) and found.sha256 == copy.sha256]
     now = time.time()
-    workspace.catalogue.add_replicas(
+    workspace.catalogue.refresh_replicas(
         replace(copy, modified_ns=facts[copy.path].modified_ns, inode=facts[copy.path].inode, verified_at=now)
         for copy in right
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from metadata.errors import ConflictError, InvalidInputError, NotFoundError
+from metadata.errors import ConflictError, InvalidInputError, MiddlewareError, NotFoundError
 from metadata.namespace import Rename
 from metadata.records import NewFile, ReplicaRecord
 from orchestrator.operations.data.adding import digested
@@ -16,6 +17,8 @@ from orchestrator.operations.data.errands import Carried, Errand, FileProgress, 
 from orchestrator.operations.data.selections import (
     Item,
     Selection,
+    check_free,
+    check_storable,
     files_at,
     items,
     parse_source,
@@ -133,19 +136,14 @@ def _is_folder(workspace: Workspace, place: Location) -> bool:
 
 
 def _check_paths(workspace: Workspace, found: Sequence[Item], paths: Sequence[str], site: str) -> None:
-    """Nothing is overwritten but a file that has the content already."""
+    """Each file has a place of its own that the catalogue can note, and nothing is overwritten."""
+    check_storable(site, paths)
     if len(set(paths)) != len(paths):
         double = next(path for path in paths if paths.count(path) > 1)
         raise ConflictError(
             f"two of the files would both be site://{site}{double}; copy them into folders of their own"
         )
-    present = workspace.storages[site].stats(list(paths))
-    digests = workspace.storages[site].digests(list(present)) if present else {}
-    for item, path in zip(found, paths, strict=True):
-        if path in present and digests.get(path) != item.content:
-            raise ConflictError(
-                f"site://{site}{path} is there with other content, and nothing is overwritten", site=site
-            )
+    check_free(workspace, found, paths, site)
 
 
 # -- names ---------------------------------------------------------------------------------------------------------
@@ -254,21 +252,25 @@ def _move_names(workspace: Workspace, places: Sequence[DatasetName], target: Dat
         name = selections[0].name.dataset
         workspace.catalogue.rename_dataset(name, target.dataset)
         return [Named(name=str(target), source=f"dataset://{name}")]
-    return [
-        row for selection in selections for row in _rename(workspace, selection, target, alone=len(selections) == 1)
+    rows = [
+        (selection.name.dataset, row)
+        for selection in selections
+        for row in _renames(workspace, selection, target, alone=len(selections) == 1)
     ]
-
-
-def _rename(workspace: Workspace, selection: Selection, target: DatasetName, *, alone: bool) -> list[Named]:
-    dataset = selection.name.dataset
-    paths = _new_paths(workspace, selection, target, alone=alone)
-    renames = [Rename(path=file.path, new_path=path) for file, path in zip(selection.files, paths, strict=True)]
-    moved = [row for row in renames if dataset != target.dataset or row.path != row.new_path]
-    workspace.catalogue.rename_files(dataset, moved, into=target.dataset)
+    by_dataset: defaultdict[str, list[Rename]] = defaultdict(list)
+    for dataset, row in rows:
+        by_dataset[dataset].append(row)
+    workspace.catalogue.rename_files(by_dataset, into=target.dataset)
     return [
         Named(name=f"dataset://{target.dataset}/{row.new_path}", source=f"dataset://{dataset}/{row.path}")
-        for row in moved
+        for dataset, row in rows
     ]
+
+
+def _renames(workspace: Workspace, selection: Selection, target: DatasetName, *, alone: bool) -> list[Rename]:
+    paths = _new_paths(workspace, selection, target, alone=alone)
+    renames = [Rename(path=file.path, new_path=path) for file, path in zip(selection.files, paths, strict=True)]
+    return [row for row in renames if selection.name.dataset != target.dataset or row.path != row.new_path]
 
 
 def check_idle(workspace: Workspace, datasets: set[str]) -> None:
@@ -293,6 +295,13 @@ def _move_paths(workspace: Workspace, places: Sequence[Location], target: Locati
     taken = sorted(storage.stats(targets)) or [new for new, count in Counter(targets).items() if count > 1]
     if taken:
         raise ConflictError(f"site://{target.site}{taken[0]} is there already, and nothing is overwritten")
-    storage.rename_all(pairs)
+    check_storable(target.site, targets)
+    try:
+        storage.rename_all(pairs)
+    except MiddlewareError:
+        with suppress(MiddlewareError):  # some may have their new names by now
+            moved = storage.stats(targets)
+            workspace.catalogue.move_replicas(target.site, [(old, new) for old, new in pairs if new in moved])
+        raise
     workspace.catalogue.move_replicas(target.site, pairs)
     return [Named(name=f"site://{target.site}{new}", source=f"site://{target.site}{old}") for old, new in pairs]

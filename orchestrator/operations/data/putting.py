@@ -8,7 +8,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from threading import Thread
 
+from metadata.attributes import check as check_attributes
+from metadata.datasets import check_name, check_policy
 from metadata.errors import ConflictError, MiddlewareError, NotFoundError
+from metadata.files import check_path
 from metadata.policy import Policy, combined
 from metadata.records import AttributeValue, NewFile
 from orchestrator.operations.data.adding import digested, found_here
@@ -51,22 +54,24 @@ def put_data(
     Raises:
         NotFoundError: There is no such file or site.
         PolicyError: The data must not go there.
-        ConflictError: The dataset has another file of that name already, or another policy.
+        ConflictError: The dataset has another file of that name already, or another policy; or somebody took content
+            away from a site before all was there.
+        InvalidInputError: A name or attribute that cannot be.
         StagingError: A file did not arrive.
     """
     wanted = parse_name(name)
     for site in sites:
         storage_of(workspace, site)
+    check_attributes(attributes or {})
     with _connecting(workspace, sites):
         front = f"{wanted.path.rstrip('/')}/" if wanted.path else ""
         found = [(front + relative, path) for relative, path in found_here(paths)]
+        _check_dataset(workspace, wanted.dataset, policy)
         _check_names(workspace, wanted.dataset, found)
         load = _Load(workspace, wanted, found, sites=list(dict.fromkeys(sites)), policy=policy)
         carried = carry(workspace, load.errands(), cargo=load.cargo, progress=progress)
     raise_first(carried)
-    workspace.catalogue.add_files(wanted.dataset, load.files, policy=policy)
-    if attributes:
-        workspace.catalogue.set_attributes(wanted.dataset, dict(attributes))
+    workspace.catalogue.add_files(wanted.dataset, load.files, policy=policy, attributes=attributes, lying_at=sites)
     return carried
 
 
@@ -98,10 +103,19 @@ def _reach(workspace: Workspace, endpoint: Endpoint) -> None:
                 mover.reach(endpoint)
 
 
+def _check_dataset(workspace: Workspace, dataset: str, policy: Policy | None) -> None:
+    """What the catalogue would refuse in the end is refused before a byte moves."""
+    check_name(dataset)
+    if workspace.catalogue.has_dataset(dataset):
+        check_policy(dataset, workspace.catalogue.dataset(dataset).policy, policy)
+
+
 def _check_names(workspace: Workspace, dataset: str, found: Sequence[_Found]) -> None:
-    """A name that is taken, or wanted twice, is told before a byte moves. Only such files have to be read for that."""
-    known = {row.name for row in workspace.catalogue.datasets()}
-    present = {file.path: file.sha256 for file in workspace.catalogue.files(dataset)} if dataset in known else {}
+    """The same for a name that cannot be, is taken, or wanted twice. Only files of the last two have to be read."""
+    for name, _ in found:
+        check_path(name)
+    known = workspace.catalogue.has_dataset(dataset)
+    present = {file.path: file.sha256 for file in workspace.catalogue.files(dataset)} if known else {}
     counts = Counter(name for name, _ in found)
     doubtful = [(name, path) for name, path in found if name in present or counts[name] > 1]
     if not doubtful:

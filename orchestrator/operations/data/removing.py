@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from metadata.claims import place_of
 from metadata.errors import ConflictError, InvalidInputError, MiddlewareError
 from metadata.records import FileRecord, ReplicaRecord
 from metadata.retention import Release
@@ -19,7 +20,7 @@ from orchestrator.operations.data.selections import (
     storage_of,
 )
 from orchestrator.operations.workspace import Workspace
-from staging.locations import DatasetName, Location
+from staging.locations import DatasetName, Location, partial_path
 from staging.upkeep import EVERYWHERE, Sight
 
 _BATCH = 500
@@ -115,7 +116,8 @@ class _Names:
         )
         if not confirm(unwanted):
             return None
-        let_go(self._workspace, releases)
+        gone = let_go(self._workspace, releases, names=self._files if names else None)
+        check_gone(self._workspace, unwanted.copies, gone)
         if names:
             self._remove_names()
         return unwanted
@@ -153,14 +155,13 @@ class _Names:
                     raise ConflictError(f"{name} is pinned; let go of it first with: convoy data unpin")
 
     def _remove_names(self) -> None:
-        for selection in self._selections:
-            if not selection.name.path:
-                self._workspace.catalogue.remove_dataset(selection.name.dataset)
-        whole = {selection.name.dataset for selection in self._selections if not selection.name.path}
+        """What was named since somebody said yes stays."""
         by_dataset: defaultdict[str, list[str]] = defaultdict(list)
         for dataset, path in self._files:
-            if dataset not in whole:
-                by_dataset[dataset].append(path)
+            by_dataset[dataset].append(path)
+        whole = {selection.name.dataset for selection in self._selections if not selection.name.path}
+        for dataset in whole:
+            self._workspace.catalogue.remove_dataset(dataset, paths=by_dataset.pop(dataset, ()))
         for dataset, paths in by_dataset.items():
             self._workspace.catalogue.remove_files(dataset, paths)
 
@@ -207,27 +208,61 @@ def releases_of(
     return [Release(copy=copy, survivors=tuple(survivors[copy.sha256])) for copy in going]
 
 
-def let_go(workspace: Workspace, releases: Sequence[Release]) -> list[ReplicaRecord]:
-    """The copies are forgotten, and then their bytes are gone; returns those that could go."""
-    gone = []
+def let_go(
+    workspace: Workspace, releases: Sequence[Release], *, names: Collection[tuple[str, str]] | None = None
+) -> list[ReplicaRecord]:
+    """The copies are forgotten, and then their bytes are gone; returns those that could go.
+
+    Copies that somebody brings at this moment stay, and nobody brings one while it goes.
+
+    Args:
+        workspace: The home.
+        releases: Any number.
+        names: See `Retention.let_go`.
+
+    Raises:
+        SiteUnavailableError, SiteError: A site did not let its bytes go, and has its copies back in the catalogue. All
+            others went.
+    """
+    gone: list[ReplicaRecord] = []
+    trouble: list[MiddlewareError] = []
     for at in range(0, len(releases), _BATCH):
-        some = workspace.retention.let_go(releases[at : at + _BATCH])
-        by_site: defaultdict[str, list[ReplicaRecord]] = defaultdict(list)
-        for copy in some:
-            by_site[copy.site].append(copy)
-        for site, copies in by_site.items():
-            _remove_bytes(workspace, site, copies)
-        gone += some
+        places = {claimed_place(release.copy): release for release in releases[at : at + _BATCH]}
+        with workspace.claims.held(places) as claim:
+            mine = [release for place, release in places.items() if place in claim.places]
+            by_site: defaultdict[str, list[ReplicaRecord]] = defaultdict(list)
+            for copy in workspace.retention.let_go(mine, names=names):
+                by_site[copy.site].append(copy)
+            for site, copies in by_site.items():
+                try:
+                    workspace.storages[site].remove_all([copy.path for copy in copies])
+                    gone += copies
+                except MiddlewareError as error:
+                    workspace.catalogue.add_replicas(copies)
+                    trouble.append(error)
+    if trouble:
+        raise trouble[0]
     return gone
 
 
-def _remove_bytes(workspace: Workspace, site: str, copies: Sequence[ReplicaRecord]) -> None:
-    """A site that does not let its bytes go has its copies back in the catalogue."""
-    try:
-        workspace.storages[site].remove_all([copy.path for copy in copies])
-    except MiddlewareError:
-        workspace.catalogue.add_replicas(copies)
-        raise
+def claimed_place(copy: ReplicaRecord) -> str:
+    """What whoever brings the copy has to claim."""
+    return place_of(copy.site, partial_path(copy.path, copy.sha256))
+
+
+def check_gone(workspace: Workspace, meant: Iterable[ReplicaRecord], gone: Iterable[ReplicaRecord]) -> None:
+    """Returns when nothing that was meant is known any more. Raises ConflictError: it came to be wanted meanwhile."""
+    left = [copy for copy in meant if copy not in set(gone)]
+    known = workspace.catalogue.replicas({copy.sha256 for copy in left})
+    still = [
+        copy for copy in left if any(copy.path == row.path and copy.site == row.site for row in known[copy.sha256])
+    ]
+    if still:
+        more = f" and {len(still) - 1} more stay" if len(still) > 1 else " stays"
+        raise ConflictError(
+            f"site://{still[0].site}{still[0].path}{more}: since you were asked, it was pinned, named, needed by a "
+            "run, brought again, or the only copy left. All names are still there; look at them, and say it again"
+        )
 
 
 class _Paths:
@@ -250,7 +285,7 @@ class _Paths:
         unwanted = Unwanted(copies=tuple(known), paths=tuple(unknown))
         if not confirm(unwanted):
             return None
-        let_go(self._workspace, releases)
+        check_gone(self._workspace, known, let_go(self._workspace, releases))
         for site in {place.site for place in unknown}:
             self._workspace.storages[site].remove_all([place.path for place in unknown if place.site == site])
         return unwanted

@@ -6,10 +6,11 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from metadata.errors import InvalidInputError, NotFoundError
+from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.globs import is_glob, literal_prefix
 from metadata.policy import Policy
 from metadata.records import FileRecord, ReplicaRecord
+from metadata.replicas import is_storable
 from orchestrator.operations.workspace import Workspace
 from staging.locations import DatasetName, Location, Place, Store, parse_name, parse_place
 from staging.ports import FileDigest, Storage
@@ -163,6 +164,30 @@ def files_at(storage: Storage, path: str) -> list[tuple[str, str]]:
     if list(names) == [own] and storage.stat(f"{path}/{own}") is None:
         return [(own, path)]
     return [(name, f"{path.rstrip('/')}/{name}") for name in names]
+
+
+def check_free(workspace: Workspace, found: Sequence[Item], paths: Sequence[str], site: str) -> set[str]:
+    """The paths at which the items lie already. Raises ConflictError where anything else does."""
+    present = workspace.storages[site].stats(list(paths))
+    pairs = [(item, path) for item, path in zip(found, paths, strict=True) if path in present]
+    alike = [path for item, path in pairs if present[path].size_bytes == item.content.size_bytes]
+    digests = workspace.storages[site].digests(alike) if alike else {}
+    for item, path in pairs:
+        if digests.get(path) != item.content:
+            raise ConflictError(
+                f"site://{site}{path} is there with other content, and nothing is overwritten", site=site
+            )
+    return set(alike)
+
+
+def check_storable(site: str, paths: Iterable[str]) -> None:
+    """Returns when the catalogue can note what lies at the paths. Raises InvalidInputError."""
+    for path in paths:
+        if not is_storable(path):
+            raise InvalidInputError(
+                f"{str(Location(site=site, path=path))!r}: the catalogue notes no name that is no UTF-8; "
+                "rename the file, or pack its folder into an archive"
+            )
 
 
 def storage_of(workspace: Workspace, site: str) -> Storage:

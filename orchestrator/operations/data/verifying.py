@@ -91,8 +91,9 @@ def _read(
             batch = mine[at : at + _BATCH]
             if progress:
                 progress(f"{site}: {batch[0].path}", sum(copy.size_bytes for copy in found), total)
-            found |= _read_at(workspace, site, batch)
-    _note_right(workspace, found)
+            read = _read_at(workspace, site, batch)
+            _note_right(workspace, read)
+            found |= read
     return found
 
 
@@ -110,7 +111,7 @@ def _read_at(workspace: Workspace, site: str, batch: Sequence[ReplicaRecord]) ->
 def _note_right(workspace: Workspace, read: Mapping[ReplicaRecord, Reading]) -> None:
     now = time.time()
     right = [replace(copy, verified_at=now) for copy, digest in read.items() if _is_right(copy, digest)]
-    workspace.catalogue.add_replicas(right)
+    workspace.catalogue.refresh_replicas(right)
 
 
 def _is_right(copy: ReplicaRecord, digest: Reading) -> bool:

@@ -9,9 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metadata.errors import ConflictError, IntegrityError, InvalidInputError, NotFoundError, TransientError
+from metadata.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidInputError,
+    MiddlewareError,
+    NotFoundError,
+    TransientError,
+)
 from metadata.policy import Policy
-from metadata.records import FileRecord
+from metadata.records import FileRecord, NewFile
 from orchestrator.operations.data.adding import digested
 from orchestrator.operations.data.selections import storage_of
 from orchestrator.operations.workspace import Workspace
@@ -106,8 +113,8 @@ def watch_data(
 ) -> Iterator[Sighting]:
     """Registers files as they settle, until the caller stops, or with `once` until all have settled.
 
-    A site that does not answer is asked again at the next look. A file whose name is taken by other content, because
-    it changed after it was registered, is told as trouble and left out.
+    A site that does not answer is asked again at the next look. A file that cannot be read or named, or whose name is
+    taken by other content, because it changed after it was registered, is told as trouble and left out.
 
     Raises NotFoundError (no such folder at the first look), InvalidInputError.
     """
@@ -116,8 +123,8 @@ def watch_data(
     storage.files_below(folder.path)
     _pass_over_known(workspace, watch, folder)
     while True:
-        # What cannot be reached now, or went as it was read, is looked at again later: watching is for days.
-        with suppress(TransientError, NotFoundError, IntegrityError):
+        # What cannot be reached now is looked at again later: watching is for days.
+        with suppress(TransientError, NotFoundError):
             yield from _registered(workspace, watch, folder, sorted(folder.settled(time.monotonic())))
             if watch.once and not folder.seen.keys() - folder.known:
                 return
@@ -148,21 +155,40 @@ def _pass_over_known(workspace: Workspace, watch: Watch, folder: _Folder) -> Non
 
 
 def _registered(workspace: Workspace, watch: Watch, folder: _Folder, settled: Sequence[str]) -> Iterator[Sighting]:
-    front = _front(watch)
-    files = digested(workspace, [(front + name, folder.place(name)) for name in settled], site=watch.place.site)
-    for name, file in zip(settled, files, strict=True):
-        dataset, trouble = parse_name(watch.dataset).dataset, ""
-        try:
-            workspace.catalogue.add_files(dataset, [file], policy=watch.policy)
-        except (ConflictError, InvalidInputError) as error:
-            trouble = error.message
+    for name, found in _read(workspace, watch, folder, settled):
+        trouble = _added(workspace, watch, found) if isinstance(found, NewFile) else found.message
         folder.known.add(name)
         yield Sighting(
             path=str(Location(site=watch.place.site, path=folder.place(name))),
-            name="" if trouble else f"dataset://{dataset}/{file.path}",
-            size_bytes=file.size_bytes,
+            name="" if trouble else f"dataset://{parse_name(watch.dataset).dataset}/{_front(watch)}{name}",
+            size_bytes=folder.seen[name][0].size_bytes,
             trouble=trouble,
         )
+
+
+def _added(workspace: Workspace, watch: Watch, file: NewFile) -> str:
+    """Why the file is not registered; empty when it is."""
+    try:
+        workspace.catalogue.add_files(parse_name(watch.dataset).dataset, [file], policy=watch.policy)
+    except (ConflictError, InvalidInputError) as error:
+        return error.message
+    return ""
+
+
+def _read(
+    workspace: Workspace, watch: Watch, folder: _Folder, names: Sequence[str]
+) -> Iterator[tuple[str, NewFile | MiddlewareError]]:
+    """Each file as it is registered, or why it cannot be. What is gone, or changes as it is read, is left for later."""
+    rows = [(_front(watch) + name, folder.place(name)) for name in names]
+    try:
+        yield from zip(names, digested(workspace, rows, site=watch.place.site), strict=True)
+    except (NotFoundError, IntegrityError, InvalidInputError) as error:
+        if len(names) > 1:  # one bad file does not keep its fellows out: they are read in halves
+            middle = len(names) // 2
+            yield from _read(workspace, watch, folder, names[:middle])
+            yield from _read(workspace, watch, folder, names[middle:])
+        elif not isinstance(error, IntegrityError) and folder.storage.stat(folder.place(names[0])):
+            yield names[0], error
 
 
 def _front(watch: Watch) -> str:

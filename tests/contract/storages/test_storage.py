@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
 from adapters.storages import command
-from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError
+from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, SiteError
 from orchestrator.ports import SiteSettings
 from orchestrator.registry import load
 from staging.ports import FileDigest, Storage
@@ -287,3 +289,42 @@ def test_a_site_without_perl_renames_all_the_same(tmp_path: Path, monkeypatch: p
         folder = tmp_path / test.__name__[:20]
         folder.mkdir()
         test(storage, folder)
+
+
+def test_a_link_to_a_folder_that_is_named_is_that_folder(storage: Storage, tmp_path: Path) -> None:
+    """Many a home has its data behind one."""
+    (tmp_path / "disk/deep").mkdir(parents=True)
+    (tmp_path / "disk/deep/a").write_bytes(b"a")
+    (tmp_path / "data").symlink_to("disk")
+    for path in ("data", "data/", "disk"):
+        assert list(storage.files_below(f"{tmp_path}/{path}")) == ["deep/a"]
+
+
+def test_a_folder_that_one_may_not_look_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies in it would be left out, and nobody would know. Who is root may look everywhere."""
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    (tmp_path / "top/closed").mkdir(parents=True)
+    storage = load("storages", "posix")(SiteSettings(name="toy", workdir=PurePosixPath(tmp_path)))
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(SiteError, match=r"toy: Permission denied: .*closed"):
+        storage.files_below(str(tmp_path / "top"))
+
+
+def test_a_rename_that_fails_tells_where_to(storage: Storage, tmp_path: Path) -> None:
+    """The fault is at the new name far more often than at the old one."""
+    (tmp_path / "source").write_bytes(b"a")
+    (tmp_path / "taken/by/a/folder").mkdir(parents=True)
+    (tmp_path / "file").write_bytes(b"b")
+    for target in ("taken/by", "file/below"):
+        with pytest.raises(SiteError, match=target.partition("/")[0]):
+            storage.rename_all([(str(tmp_path / "source"), str(tmp_path / target))])
+        if target == "file/below":
+            with pytest.raises(SiteError, match="file"):
+                storage.copy_all([(str(tmp_path / "source"), str(tmp_path / target))])
+    assert (tmp_path / "source").read_bytes() == b"a"

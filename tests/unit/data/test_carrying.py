@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from metadata.errors import IntegrityError, StagingError
+from metadata.claims import place_of
+from metadata.errors import ConflictError, IntegrityError, StagingError
+from metadata.holds import ALL, CANCEL
+from metadata.records import ReplicaRecord
 from orchestrator import operations
 from orchestrator.operations import Workspace
 from orchestrator.operations.data import portions, putting
+from orchestrator.operations.data.carrying import carry
+from orchestrator.operations.data.errands import Carried, store_at
+from orchestrator.operations.data.removing import claimed_place
+from staging.locations import partial_path
 from staging.orders import Delivery, Order, Trip, merged
 from staging.ports import Direction
 from staging.routes import Way
 from staging.transfers import Carrier
 from tests.unit.data.conftest import SITES
+from tests.unit.data.places import stored, yes
 
 FILES = 40
 
@@ -151,3 +160,52 @@ def test_what_went_over_a_link_together_is_one_trip_of_it() -> None:
     first, second = merged([*together, trip(0.0, 9.0, holes=1), trip(101.0, 2.0, by=other)])
     assert (first.way, first.files, first.bytes_moved, first.seconds) == (way, 8, 40, 7.0)
     assert (second.way, second.files, second.seconds) == (other, 2, 2.0)
+
+
+def test_what_is_canceled_takes_nothing_from_whoever_brings_the_same(study: Workspace) -> None:
+    store = store_at(study, "lrz", study.catalogue.file("study", "a.tif").sha256)
+    partial = Path(partial_path(store.path, store.path[-64:]))
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"a")
+    study.holds.hold([ALL], CANCEL)
+    with study.claims.held({place_of("lrz", str(partial))}):
+        [row] = operations.copy_data(study, ["study/a.tif"], "lrz:")
+        assert isinstance(row, Carried)
+        assert isinstance(row.error, StagingError)
+        assert partial.exists()
+    operations.copy_data(study, ["study/a.tif"], "lrz:")
+    assert not partial.exists()
+
+
+def test_what_arrives_is_known_before_anybody_else_may_remove_it(
+    study: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[frozenset[str]] = []
+    add_replicas = study.catalogue.add_replicas
+
+    def trying(records: Iterable[ReplicaRecord]) -> None:
+        brought = list(records)
+        with study.claims.held({claimed_place(record) for record in brought}) as claim:
+            taken.append(claim.places)
+        add_replicas(brought)
+
+    monkeypatch.setattr(study.catalogue, "add_replicas", trying)
+    operations.copy_data(study, ["study"], "lrz:")
+    assert taken == [frozenset()]
+
+
+def test_no_name_is_given_to_what_was_taken_away_while_the_rest_travelled(
+    study: Workspace, slides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def carried(*args: Any, **options: Any) -> list[Carried]:
+        rows = carry(*args, **options)
+        operations.remove_data(study, ["study"], confirm=yes, copies=True, force=True)
+        return rows
+
+    monkeypatch.setattr(putting, "carry", carried)
+    with pytest.raises(ConflictError, match=r"was taken away from agh before it had its name; bring it again"):
+        operations.put_data(study, [str(slides)], "other", sites=["agh"])
+    assert not study.catalogue.has_dataset("other")
+    monkeypatch.undo()
+    operations.put_data(study, [str(slides)], "other", sites=["agh"])
+    assert stored(study, "agh", "other", "a.tif").exists()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from metadata.errors import ConflictError, InvalidInputError, NotFoundError, PolicyError
+from metadata.errors import ConflictError, InvalidInputError, NotFoundError, PolicyError, SiteError
 from metadata.policy import Policy
 from orchestrator import operations
 from orchestrator.operations import Carried, Workspace
 from tests.unit.data.conftest import FILES
-from tests.unit.data.places import names, sites, stored
+from tests.unit.data.places import names, sites, stored, yes
 
 AGH = Policy(sites=frozenset({"agh", "here"}))
 
@@ -41,6 +44,35 @@ def test_put_refuses_a_taken_name_before_a_byte_moves(study: Workspace, slides: 
     with pytest.raises(ConflictError, match=r"dataset://study/a.tif is there with other content"):
         operations.put_data(study, [str(slides)], "study", sites=["lrz"])
     assert not (study.settings.home / "sites/lrz/data").exists()
+
+
+@pytest.mark.parametrize("refused", [{"name": "a b"}, {"attributes": {"a b": 1}}, {"policy": AGH}, {"file": "a\nb"}])
+def test_put_refuses_what_the_catalogue_cannot_hold_before_a_byte_moves(
+    study: Workspace, tmp_path: Path, refused: dict[str, Any]
+) -> None:
+    file = tmp_path / refused.get("file", "new.txt")
+    file.write_text("new")
+    with pytest.raises((InvalidInputError, ConflictError)):
+        operations.put_data(
+            study, [str(file)], refused.get("name", "study"), sites=["agh"], attributes=refused.get("attributes"),
+            policy=refused.get("policy"),
+        )  # fmt: skip
+    assert sum(path.is_file() for path in (study.settings.home / "sites/agh/data").rglob("*")) == 3
+
+
+def test_add_gives_no_names_without_their_attributes(workspace: Workspace, slides: Path) -> None:
+    with pytest.raises(InvalidInputError, match="'a b' cannot name an attribute"):
+        operations.add_data(workspace, "study", [str(slides)], attributes={"a b": 1})
+    assert not workspace.catalogue.has_dataset("study")
+
+
+def test_add_makes_no_dataset_of_an_empty_folder(workspace: Workspace, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for site in ("here", "agh"):
+        with pytest.raises(NotFoundError, match="there is no file"):
+            operations.add_data(workspace, "study", [str(empty)], site=site)
+    assert not workspace.catalogue.has_dataset("study")
 
 
 def test_get_takes_names_patterns_and_paths_of_sites(study: Workspace, tmp_path: Path) -> None:
@@ -178,3 +210,69 @@ def test_mv_takes_no_bytes_elsewhere(study: Workspace, destination: str) -> None
 def test_an_unknown_site_is_told_before_anything_is_done(study: Workspace) -> None:
     with pytest.raises(NotFoundError, match="did you mean vault"):
         operations.copy_data(study, ["study"], "valt:")
+
+
+def test_mv_of_several_gives_all_names_or_none(study: Workspace) -> None:
+    for source, name in (("train/b.tif", "x/b.tif"), ("train/b.tif", "y/same.tif"), ("a.tif", "goal/same.tif")):
+        operations.copy_data(study, [f"study/{source}"], name)
+    with pytest.raises(ConflictError, match="nothing was renamed"):
+        operations.move_data(study, ["x/b.tif", "y/same.tif"], "goal/")
+    assert (names(study, "x"), names(study, "goal")) == (["b.tif"], ["same.tif"])
+    operations.move_data(study, ["x/b.tif", "y/same.tif"], "goal/new/")
+    assert names(study, "goal") == ["new/b.tif", "new/same.tif", "same.tif"]
+
+
+def test_get_overwrites_no_file_of_other_content_and_fetches_nothing_then(study: Workspace, tmp_path: Path) -> None:
+    own, folder = tmp_path / "out/a.tif", tmp_path / "out/train/b.tif"
+    own.parent.mkdir()
+    for harm in (lambda: own.write_bytes(b"x" * 1000), lambda: folder.mkdir(parents=True)):
+        harm()
+        with pytest.raises(ConflictError, match="nothing is overwritten"):
+            operations.get_data(study, ["study"], tmp_path / "out")
+        assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [own]
+        own.write_bytes(FILES["a.tif"])
+    folder.rmdir()
+    assert len(operations.get_data(study, ["study"], tmp_path / "out")) == 4
+    assert folder.read_bytes() == FILES["train/b.tif"]
+
+
+def test_files_whose_names_begin_with_a_dot_go_with_their_folder(workspace: Workspace, tmp_path: Path) -> None:
+    for name in ("slide.zarr/.zarray", "slide.zarr/0.0", ".hidden/x", ".convoy-0123456789abcdef.part"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(name.encode())
+    operations.put_data(workspace, [str(tmp_path / "in")], "study", sites=["agh"])
+    assert names(workspace, "study") == [".hidden/x", "slide.zarr/.zarray", "slide.zarr/0.0"]
+
+
+def test_a_name_that_no_catalogue_can_note_is_told_before_a_byte_moves(workspace: Workspace, tmp_path: Path) -> None:
+    odd = tmp_path / "in" / os.fsdecode(b"x\xff")
+    odd.parent.mkdir()
+    odd.write_bytes(b"x")
+    with pytest.raises(InvalidInputError, match=r"'site://agh/.*/t/x\\udcff'.*rename the file"):
+        operations.copy_data(workspace, [f"site://here{odd.parent}"], f"site://agh{tmp_path}/t/")
+    assert not (tmp_path / "t").exists()
+    operations.move_data(workspace, [f"site://here{odd}"], f"site://here{tmp_path}/plain")
+    assert (tmp_path / "plain").exists()
+
+
+def test_a_file_whose_name_is_no_text_can_be_removed(workspace: Workspace, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"x\xff")
+    odd.write_bytes(b"x")
+    operations.remove_data(workspace, [f"site://here{odd}"], confirm=yes)
+    assert not odd.exists()
+
+
+def test_mv_at_a_site_that_breaks_off_leaves_every_copy_known_where_it_is(
+    workspace: Workspace, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operations.add_data(workspace, "study", [str(slides)])
+    rename_all = workspace.storages["here"].rename_all
+
+    def broken(pairs: Sequence[tuple[str, str]]) -> None:
+        rename_all(pairs[:2])
+        raise SiteError("here: broke")
+
+    monkeypatch.setattr(workspace.storages["here"], "rename_all", broken)
+    with pytest.raises(SiteError):
+        operations.move_data(workspace, [f"site://here{slides}"], f"site://here{tmp_path}/new/")
+    assert all(row.good for row in operations.verify_data(workspace, "study"))

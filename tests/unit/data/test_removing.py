@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from metadata.errors import ConflictError, InvalidInputError
+from metadata.errors import ConflictError, InvalidInputError, SiteError
 from orchestrator import operations
 from orchestrator.operations import Unwanted, Workspace
+from orchestrator.operations.data.removing import claimed_place
 from tests.unit.data.places import names, no, sites, stored, yes
 from tests.unit.metadata.keeping_suite import add_run
 
@@ -107,3 +108,63 @@ def test_a_site_without_copies_is_a_mistake(study: Workspace) -> None:
 def test_names_and_places_go_separately(study: Workspace) -> None:
     with pytest.raises(InvalidInputError, match="two commands"):
         operations.remove_data(study, ["study", "site://agh/tmp"], confirm=no)
+
+
+def test_a_name_that_was_given_while_somebody_was_asked_keeps_its_bytes(study: Workspace, slides: Path) -> None:
+    def name_again(_: Unwanted) -> bool:
+        return bool(operations.copy_data(study, ["study/train/b.tif"], "keep/b.tif"))
+
+    (slides / "train/b.tif").unlink()
+    with pytest.raises(ConflictError, match=r"stays: since you were asked, it was pinned, named"):
+        operations.remove_data(study, ["study/train"], confirm=name_again, copies=True, force=True)
+    assert stored(study, "agh", "keep", "b.tif").exists()
+    assert sites(study, "keep", "b.tif")[0] == "agh"
+    operations.remove_data(study, ["study/train"], confirm=yes, copies=True, force=True)
+    assert names(study, "study") == ["a.tif"]
+    assert stored(study, "agh", "keep", "b.tif").exists()
+
+
+def test_a_name_that_came_into_the_dataset_while_somebody_was_asked_stays(study: Workspace, tmp_path: Path) -> None:
+    def put_more(_: Unwanted) -> bool:
+        (tmp_path / "new.txt").write_text("new")
+        return bool(operations.put_data(study, [str(tmp_path / "new.txt")], "study", sites=["agh"]))
+
+    operations.remove_data(study, ["study"], confirm=put_more, copies=True, force=True)
+    assert names(study, "study") == ["new.txt"]
+    assert stored(study, "agh", "study", "new.txt").exists()
+
+
+def test_what_is_pinned_while_somebody_is_asked_stays(study: Workspace) -> None:
+    operations.copy_data(study, ["study"], "lrz:")
+    with pytest.raises(ConflictError, match="and 2 more stay"):
+        operations.remove_data(
+            study, ["study"], confirm=lambda _: bool(operations.pin_data(study, ["study"])), copies=True, site="lrz"
+        )
+    assert stored(study, "lrz", "study", "a.tif").exists()
+
+
+def test_what_is_brought_just_now_stays(study: Workspace) -> None:
+    operations.copy_data(study, ["study"], "lrz:")
+    known = study.catalogue.replicas_at("lrz", [str(stored(study, "lrz", "study", "a.tif"))])
+    with (
+        study.claims.held({claimed_place(copy) for copy in known.values()}),
+        pytest.raises(ConflictError, match=r"brought again, or the only copy left"),
+    ):
+        operations.remove_data(study, ["study"], confirm=yes, copies=True, site="lrz")
+    assert stored(study, "lrz", "study", "a.tif").exists()
+    assert sites(study, "study", "train/b.tif") == ["agh", "here"]
+
+
+def test_a_site_that_lets_nothing_go_does_not_hide_what_another_has(
+    study: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise SiteError("agh: no", site="agh")
+
+    operations.copy_data(study, ["study"], "lrz:")
+    file = stored(study, "lrz", "study", "a.tif")
+    monkeypatch.setattr(study.storages["agh"], "remove_all", refuse)
+    with pytest.raises(SiteError, match="agh: no"):
+        operations.remove_data(study, ["study"], confirm=yes, copies=True, force=True)
+    assert not file.exists()
+    assert sites(study, "study", "a.tif") == ["agh", "here", "here"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from orchestrator import operations
 from orchestrator.operations import Workspace
+from staging.ports import FileDigest
 from tests.unit.data.conftest import FILES
-from tests.unit.data.places import sites, stored
+from tests.unit.data.places import sites, stored, yes
 
 
 def test_a_wrong_and_a_lost_copy_are_brought_again(study: Workspace) -> None:
@@ -56,3 +60,19 @@ def test_a_site_that_left_the_site_file_is_told_and_not_repaired(study: Workspac
     with operations.Workspace(study.settings) as later:
         rows = operations.verify_data(later, "study/a.tif", repair=True)
     assert {row.site: row.good for row in rows} == {"agh": False, "here": True}
+
+
+def test_a_copy_that_goes_while_it_is_read_is_not_known_again(
+    study: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operations.copy_data(study, ["study"], "lrz:")
+    digests = study.storages["lrz"].digests
+
+    def slowly(paths: Sequence[str]) -> Mapping[str, FileDigest]:
+        found = digests(paths)
+        operations.remove_data(study, ["study"], confirm=yes, copies=True, site="lrz")
+        return found
+
+    monkeypatch.setattr(study.storages["lrz"], "digests", slowly)
+    operations.verify_data(study, "study", site="lrz")
+    assert sites(study, "study", "train/b.tif") == ["agh", "here"]

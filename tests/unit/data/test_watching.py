@@ -100,3 +100,23 @@ def test_a_folder_that_is_not_there_is_a_mistake(workspace: Workspace, tmp_path:
         next(operations.watch_data(workspace, Watch(dataset="scans", folder=str(tmp_path / "none"))))
     with pytest.raises(InvalidInputError):
         next(operations.watch_data(workspace, Watch(dataset="scans", folder="site://agh/../x")))
+
+
+def test_a_file_that_cannot_be_named_or_read_is_told_once_and_keeps_no_other_out(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b\nc", "closed", "y", "z"):
+        (tmp_path / "in" / name).write_bytes(name.encode())
+    digests = workspace.storages["here"].digests
+    monkeypatch.setattr(
+        workspace.storages["here"],
+        "digests",
+        lambda paths: {path: found for path, found in digests(paths).items() if not path.endswith("closed")},
+    )
+    watch = Watch(dataset="scans", folder=str(tmp_path / "in"), settle_s=0, once=True)
+    seen = list(operations.watch_data(workspace, watch, wait=lambda _: None))
+    assert names(workspace, "scans") == ["a", "y", "z"]
+    assert [row.trouble.partition(":")[0] for row in seen if row.trouble] == [
+        r"'b\nc' cannot name a file of a dataset", "here"
+    ]  # fmt: skip

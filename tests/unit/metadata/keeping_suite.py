@@ -46,7 +46,7 @@ class NamespaceTests:
         catalogue.add_files("private", [new_file("a", 1), new_file("b", 2)], policy=AGH)
         catalogue.set_attributes("private", {"mpp": 0.25}, path="a")
         Retention(database).pin("private", site="agh")
-        catalogue.rename_files("private", [Rename(path="a", new_path="deep/x")], into="public")
+        catalogue.rename_files({"private": [Rename(path="a", new_path="deep/x")]}, into="public")
         assert catalogue.attributes("public", "deep/x") == {"mpp": 0.25}
         assert catalogue.find(["mpp=0.25"])[0].path == "deep/x"
         assert catalogue.policies([sha256(1)])[sha256(1)] == AGH
@@ -62,13 +62,13 @@ class NamespaceTests:
         catalogue.add_files("b", [new_file("2", 3)])
         renames = [Rename(path="1", new_path="1"), Rename(path="2", new_path="2")]
         with pytest.raises(ConflictError, match="dataset://b/2 is already there"):
-            catalogue.rename_files("a", renames, into="b")
+            catalogue.rename_files({"a": renames}, into="b")
         with pytest.raises(ConflictError, match="two files would both be"):
-            catalogue.rename_files("a", [Rename(path=path, new_path="x") for path in "12"], into="c")
+            catalogue.rename_files({"a": [Rename(path=path, new_path="x") for path in "12"]}, into="c")
         with pytest.raises(NotFoundError, match="no file or folder '3'"):
-            catalogue.rename_files("a", [*renames, Rename(path="3", new_path="3")], into="c")
+            catalogue.rename_files({"a": [*renames, Rename(path="3", new_path="3")]}, into="c")
         with pytest.raises(InvalidInputError, match="cannot name a file"):
-            catalogue.rename_files("a", [Rename(path="1", new_path="../1")], into="c")
+            catalogue.rename_files({"a": [Rename(path="1", new_path="../1")]}, into="c")
         assert paths(catalogue.files("a")) == ["1", "2"]
         assert not catalogue.has_dataset("c")
 
@@ -80,8 +80,13 @@ class NamespaceTests:
         assert paths(catalogue.files("a")) == ["2"]
         assert catalogue.find(["mpp=1"]) == []
         assert len(catalogue.replicas([sha256(1)])[sha256(1)]) == 1
-        catalogue.remove_dataset("a")
+        catalogue.remove_dataset("a", paths=["2"])
         assert catalogue.datasets() == []
+
+    def test_a_dataset_stays_with_a_name_that_came_meanwhile(self, catalogue: Catalogue):
+        catalogue.add_files("a", [new_file("1", 1), new_file("2", 2)])
+        catalogue.remove_dataset("a", paths=["1", "gone"])
+        assert paths(catalogue.files("a")) == ["2"]
 
     def test_pinned_names_do_not_go(self, catalogue: Catalogue, database: Sessions):
         catalogue.add_files("a", [new_file("1", 1), new_file("2", 2)])
@@ -89,10 +94,10 @@ class NamespaceTests:
         with pytest.raises(ConflictError, match="dataset://a/1 is pinned"):
             catalogue.remove_files("a", ["1", "2"])
         with pytest.raises(ConflictError, match="pinned"):
-            catalogue.remove_dataset("a")
+            catalogue.remove_dataset("a", paths=["1", "2"])
         catalogue.remove_files("a", ["2"])
         Retention(database).unpin("a", "1")
-        catalogue.remove_dataset("a")
+        catalogue.remove_dataset("a", paths=["1"])
 
     def test_a_content_knows_whether_it_has_another_name(self, catalogue: Catalogue):
         catalogue.add_files("a", [new_file("1", 1), new_file("2", 2)])
@@ -203,6 +208,22 @@ class RetentionTests:
         catalogue.add_replicas([here, there])
         add_run(engine, "busy", "ACTIVE", read=1)
         assert Retention(database).let_go([Release(copy=here, survivors=(there,))]) == []
+
+    def test_a_copy_that_is_pinned_by_now_stays(self, catalogue: Catalogue, database: Sessions):
+        here, there = replica("agh", "/1"), replica("lrz", "/1")
+        catalogue.add_replicas([here, there])
+        catalogue.add_files("a", [new_file("x", 1)])
+        Retention(database).pin("a", site="agh")
+        assert Retention(database).let_go([Release(copy=here, survivors=(there,))]) == []
+        assert Retention(database).let_go([Release(copy=there, survivors=(here,))]) == [there]
+
+    def test_a_copy_whose_content_has_another_name_by_now_stays(self, catalogue: Catalogue, database: Sessions):
+        copy = replica("agh", "/1")
+        catalogue.add_replicas([copy])
+        catalogue.add_files("a", [new_file("x", 1), new_file("y", 1)])
+        release = Release(copy=copy, survivors=())
+        assert Retention(database).let_go([release], names=[("a", "x")]) == []
+        assert Retention(database).let_go([release], names=[("a", "x"), ("a", "y")]) == [copy]
 
     def test_two_who_let_go_at_once_leave_one_copy(self, catalogue: Catalogue, database: Sessions):
         """Each takes the other's copy for the one that stays."""

@@ -209,6 +209,12 @@ def test_a_wrong_door_is_told_before_anything_is_asked(service: Any, doors: dict
         moved(request_of(**doors))
 
 
+def test_a_door_whose_collection_is_named_in_the_consent_moves_files(service: Any) -> None:
+    """`data_access` is for the login alone."""
+    answers(service, {"status": "SUCCEEDED", "bytes_transferred": 10})
+    assert moved(request_of(a={"data_access": "true"}, b={"data_access": "true"})).bytes_moved == 10
+
+
 def test_a_name_that_json_cannot_say_is_left_to_another_mover(service: Any) -> None:
     """It is no UTF-8."""
     load_response("auth.oauth2_client_credentials_tokens", requests_mock=service)
