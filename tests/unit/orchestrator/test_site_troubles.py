@@ -74,10 +74,12 @@ def test_a_task_whose_machine_went_down_is_tried_again_at_no_cost_to_its_author(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This machine: the engine went down with it."""
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    text = "steps: {a: {command: 'echo x >> {home}/a; [ $(wc -l < {home}/a) -gt 1 ] || exec sleep 60', at: agh}}"
+    with monkeypatch.context() as patch:
         turn = Engine._turn
         patch.setattr(Engine, "_turn", lambda engine: die() if home.lines("a") else turn(engine))
-        home.run("steps: {a: {command: 'echo x >> {home}/a; [ $(wc -l < {home}/a) -gt 1 ] || exec sleep 60', at: agh}}")
+        with pytest.raises(Killed):
+            home.run(text)
     [pid] = home.folder.glob("sites/agh/jobs/*/pid")
     os.killpg(int(pid.read_text()), signal.SIGKILL)
     wait_until(lambda: psutil.Process(int(pid.read_text())).status() == "zombie", what="the job to end")
