@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from metadata.errors import NotFoundError, SiteError
+from metadata.errors import MiddlewareError, NotFoundError, SiteError, TransientError
 from orchestrator.bundles.members import (
     MOST_MEMBERS,
     Bundle,
@@ -32,14 +33,19 @@ from orchestrator.bundles.records import (
 )
 from orchestrator.bundles.verdicts import LOST, is_stray, needs_workers, verdict
 from orchestrator.bundles.work import WORKER_LINE, render_work
-from orchestrator.jobs import JobSpec, JobStatus, NativeId, Token
+from orchestrator.jobs import JobSpec, JobState, JobStatus, NativeId, Token
 from orchestrator.ports import Argv, CommandRunner, JobExecutor, SiteSettings, SupportsThrottle
+
+_log = logging.getLogger(__name__)
 
 _ASK_EVERY_S = 30.0
 """The scheduler is asked about workers so often at least, even while receipts arrive without end."""
 
 _MISSED_LIMIT = 3
 """Answers of the scheduler without a worker before it is taken for ended."""
+
+_REST_S = 10.0
+"""Until a bundle is looked after again that could not be, when nobody says how long that takes."""
 
 _COMMAND_S = 60.0
 _MARK = 'mkdir -p -- "$1" && cd -- "$1" && shift && for name; do : >"$name"; done'
@@ -57,6 +63,8 @@ class _Watch:
     asked_at: float = field(default_factory=time.monotonic)
     seen: set[tuple[str, int]] = field(default_factory=set)
     """Claims and receipts."""
+    rests_until: float = 0.0
+    """Until then its workers are left as they are, in time.monotonic()'s seconds: the site could not change them."""
 
 
 class BundlingExecutor:
@@ -115,9 +123,9 @@ class BundlingExecutor:
             ended = dict(watch.ended)
             if _is_quiet(watch, record):
                 self._ask_about_workers(name, watch, record)
-            lost = self._tend(name, record, wanted[name], ended)
+            given_up = self._tend(name, watch, record, wanted[name], ended)
             found |= {
-                member_id(name, number): LOST if number in lost else verdict(record, number, ended)
+                member_id(name, number): given_up.get(number) or verdict(record, number, ended)
                 for number in wanted[name]
             }
         return found
@@ -167,27 +175,58 @@ class BundlingExecutor:
                 watch.ended[native_id] = status
 
     def _tend(
-        self, name: str, record: Record, numbers: Sequence[int], ended: Mapping[NativeId, JobStatus]
-    ) -> Sequence[int]:
+        self, name: str, watch: _Watch, record: Record, numbers: Sequence[int], ended: Mapping[NativeId, JobStatus]
+    ) -> Mapping[int, JobStatus]:
         """Workers with nothing left to do are taken back, and new ones come where some are needed.
 
-        Returns the members that nobody can carry out any more.
+        Returns the members that nobody will carry out. A site that cannot do it now is asked later: what is known of
+        members is told all the same.
         """
+        if time.monotonic() < watch.rests_until:
+            return {}
+        try:
+            self._take_back(name, record, ended)
+            self._release(name, [number for number in numbers if is_stray(record, number, ended)])
+            waiting = [number for number in numbers if needs_workers(record, number, ended)]
+            refusal = self._add_workers(name, record, len(waiting)) if waiting else None
+        except MiddlewareError as error:
+            rest_s = error.retry_after_s if isinstance(error, TransientError) else _REST_S
+            watch.rests_until = time.monotonic() + rest_s
+            _log.info("the bundle %s is looked after in %.0f s again: %s", name, rest_s, error)
+            return {}
+        return dict.fromkeys(waiting, refusal) if refusal else {}
+
+    def _take_back(self, name: str, record: Record, ended: Mapping[NativeId, JobStatus]) -> None:
         spare = [native_id for native_id in record.waiting if native_id not in ended] if record.all_taken else []
         if spare:
             self._jobs.cancel(spare)
             self._mark(name, "retired", spare)
-        strays = [number for number in numbers if is_stray(record, number, ended)]
+
+    def _release(self, name: str, strays: Sequence[int]) -> None:
         if strays:
             self._ask(("/bin/sh", "-c", _RELEASE, "sh", str(self._root / name / "claims"), *map(str, strays)))
-        waiting = [number for number in numbers if needs_workers(record, number, ended)]
-        if not waiting:
-            return ()
+
+    def _add_workers(self, name: str, record: Record, count: int) -> JobStatus | None:
+        """More are submitted, or those of whom nobody knows yet are found: an earlier answer may have got lost.
+
+        Returns what becomes of members for which there can be none.
+        """
         first = self._first_worker(name)
         if first is None:
-            return waiting
-        self._add_workers(name, record, first, len(waiting))
-        return ()
+            return LOST
+        specs = workers(first, range(len(record.workers) + count))
+        more = self._strangers(specs, record)
+        if not more:
+            try:
+                more = list(self._jobs.submit(specs[-count:]).values())
+            except TransientError:
+                raise
+            except MiddlewareError as error:
+                more = self._strangers(specs, record)  # a part of them may have been accepted
+                if not more:
+                    return JobStatus(state=JobState.FAILED, native_state="REFUSED", message=error.message)
+        self._write_workers(name, record.size, [*record.workers, *more])
+        return None
 
     def _first_worker(self, name: str) -> JobSpec | None:
         """The worker that stands at the head of a bundle's script. None when the site lost what was written there."""
@@ -197,14 +236,10 @@ class BundlingExecutor:
         except (NotFoundError, ValueError):
             return None
 
-    def _add_workers(self, name: str, record: Record, first: JobSpec, count: int) -> None:
-        """More are submitted, or those of whom nobody knows yet are found: an earlier answer may have got lost."""
-        specs = workers(first, range(len(record.workers) + count))
-        there = self._jobs.find([spec.token for spec in specs])
-        more = [native_id for native_id in there.values() if native_id not in record.workers]
-        if not more:
-            more = list(self._jobs.submit(specs[-count:]).values())
-        self._write_workers(name, record.size, [*record.workers, *more])
+    def _strangers(self, specs: Sequence[JobSpec], record: Record) -> list[NativeId]:
+        """Workers that the scheduler has and the bundle's folder does not name."""
+        there = self._jobs.find([spec.token for spec in specs]).values()
+        return [native_id for native_id in there if native_id not in record.workers]
 
     # -- the site's files
 

@@ -205,6 +205,7 @@ def settled(job: Job, *, wait_status: int | None, now: float) -> JobStatus:
         started_at=job.started_at,
         # A file system's clock may be some milliseconds behind: no job ends before it began.
         ended_at=max((job.folder / "exit").stat().st_mtime, job.started_at or 0.0) if text else now,
+        interrupted=native == "NODE_FAIL" and (job.started_at or now) < psutil.boot_time(),
         outputs=outputs,
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from adapters.runners.local import LocalRunner
-from metadata.errors import SiteUnavailableError
+from metadata.errors import MiddlewareError, SiteUnavailableError
 from orchestrator.bundles import BundlingExecutor
 from orchestrator.jobs import JobAttributes, JobSpec, JobState, JobStatus, NativeId, Token
 from orchestrator.ports import SiteSettings
@@ -38,16 +38,22 @@ class Queue:
     questions: int = 0
     lies: int = 0
     """Submissions that are accepted, and answered with an error."""
+    refusal: MiddlewareError | None = None
+    """How further submissions are answered."""
+    refused: int = 0
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def submit(self, specs: Sequence[JobSpec]) -> Mapping[Token, NativeId]:
         """Each gets a number."""
+        if self.refusal:
+            self.refused += 1
+            raise self.refusal
         sent = {spec.token: NativeId(f"{len(self.specs) + index}") for index, spec in enumerate(specs)}
         self.specs |= {sent[spec.token]: spec for spec in specs}
         self.states |= dict.fromkeys(sent.values(), PENDING)
         if self.lies:
             self.lies -= 1
-            raise SiteUnavailableError("Socket timed out")
+            raise SiteUnavailableError("Socket timed out", retry_after_s=0.0)
         return sent
 
     def find(self, tokens: Sequence[Token]) -> Mapping[Token, NativeId]:

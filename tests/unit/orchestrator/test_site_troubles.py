@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import psutil
 import pytest
 
 from metadata.errors import LoginNeededError, SiteUnavailableError
 from orchestrator.command_line import CommandLineExecutor
 from orchestrator.engine import completions
+from orchestrator.engine.loop import Engine
 from orchestrator.jobs import JobState, JobStatus, NativeId
 from orchestrator.ports import CommandResult, SiteSettings
 from orchestrator.registry import load
-from tests.unit.orchestrator.homes import Home
+from tests.unit.orchestrator.homes import Home, Killed, wait_until
+
+
+def die() -> None:
+    """The engine's last word."""
+    raise Killed
 
 
 @pytest.fixture
@@ -59,6 +68,26 @@ def test_a_site_that_breaks_a_task_again_and_again_is_given_up(home: Home, break
     (task,) = record.steps[0].tasks
     assert (record.state, len(task.attempts)) == ("FAILED", 6)
     assert "NODE_FAIL" in task.message
+
+
+def test_a_task_whose_machine_went_down_is_tried_again_at_no_cost_to_its_author(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine: the engine went down with it."""
+    text = "steps: {a: {command: 'echo x >> {home}/a; [ $(wc -l < {home}/a) -gt 1 ] || exec sleep 60', at: agh}}"
+    with monkeypatch.context() as patch:
+        turn = Engine._turn
+        patch.setattr(Engine, "_turn", lambda engine: die() if home.lines("a") else turn(engine))
+        with pytest.raises(Killed):
+            home.run(text)
+    [pid] = home.folder.glob("sites/agh/jobs/*/pid")
+    os.killpg(int(pid.read_text()), signal.SIGKILL)
+    wait_until(lambda: psutil.Process(int(pid.read_text())).status() == "zombie", what="the job to end")
+    before = psutil.boot_time() - 100
+    os.utime(pid, (before, before))
+    record = home.resume()
+    (task,) = record.steps[0].tasks
+    assert [attempt.native_state for attempt in task.attempts] == ["NODE_FAIL", "COMPLETED"]
 
 
 @pytest.mark.parametrize(("error", "kind"), [(SiteUnavailableError, "site.silent"), (LoginNeededError, "site.login")])
