@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from metadata.errors import InvalidInputError, NotFoundError
 from metadata.globs import is_glob
 from metadata.records import ReplicaRecord
+from metadata.replicas import is_storable
 from orchestrator.operations.workspace import Workspace
-from staging.locations import is_partial
+from staging.locations import Location, is_partial
 from staging.manifest import Told, digested, is_same, unheard
 from staging.ports import FileDigest
 
@@ -62,8 +63,10 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 def digests_at(workspace: Workspace, site: str, paths: Sequence[str], *, told: Told = unheard) -> dict[str, FileDigest]:
     """The digests of files at a site, and their copies noted. What did not change since the last time is not read.
 
-    Raises NotFoundError, or IntegrityError for a file that changes while it is read.
+    Raises NotFoundError, InvalidInputError for a path that cannot be noted, or IntegrityError for a file that changes
+    while it is read.
     """
+    check_storable(site, paths)
     known: dict[str, ReplicaRecord] = {}
 
     def look_up(wanted: Sequence[str]) -> dict[str, ReplicaRecord]:
@@ -83,3 +86,13 @@ def digests_at(workspace: Workspace, site: str, paths: Sequence[str], *, told: T
     if fresh:
         workspace.catalogue.add_replicas(fresh)
     return {path: digest for path, (_, digest) in found.items()}
+
+
+def check_storable(site: str, paths: Iterable[str]) -> None:
+    """Returns when the catalogue can note what lies at the paths. Raises InvalidInputError."""
+    for path in paths:
+        if not is_storable(path):
+            raise InvalidInputError(
+                f"{str(Location(site=site, path=path))!r}: the catalogue notes no name that is no UTF-8; "
+                "rename the file, or pack its folder into an archive"
+            )

@@ -276,3 +276,11 @@ def test_mv_at_a_site_that_breaks_off_leaves_every_copy_known_where_it_is(
     with pytest.raises(SiteError):
         operations.move_data(workspace, [f"site://here{slides}"], f"site://here{tmp_path}/new/")
     assert all(row.good for row in operations.verify_data(workspace, "study"))
+
+
+def test_a_path_that_no_catalogue_can_note_is_told(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"x\xff")
+    folder.mkdir()
+    (folder / "a").write_bytes(b"a")
+    with pytest.raises(InvalidInputError, match=r"x\\udcff/a': the catalogue notes no name that is no UTF-8"):
+        operations.put_data(workspace, [str(folder)], "study", sites=["agh"])
