@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from metadata.errors import InvalidInputError, NotFoundError
@@ -13,7 +13,7 @@ from metadata.records import ReplicaRecord
 from metadata.replicas import is_storable
 from orchestrator.operations.workspace import Workspace
 from staging.locations import Location, is_partial
-from staging.manifest import Told, digested, is_same, unheard
+from staging.manifest import Found, Told, digested, unheard
 from staging.ports import FileDigest
 
 
@@ -61,30 +61,27 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def digests_at(workspace: Workspace, site: str, paths: Sequence[str], *, told: Told = unheard) -> dict[str, FileDigest]:
-    """The digests of files at a site, and their copies noted. What did not change since the last time is not read.
+    """The digests of files at a site, and their copies noted as they are read. What did not change is not read again.
 
     Raises NotFoundError, InvalidInputError for a path that cannot be noted, or IntegrityError for a file that changes
     while it is read.
     """
     check_storable(site, paths)
-    known: dict[str, ReplicaRecord] = {}
 
     def look_up(wanted: Sequence[str]) -> dict[str, ReplicaRecord]:
-        known.update(workspace.catalogue.replicas_at(site, wanted))
-        return known
+        return workspace.catalogue.replicas_at(site, wanted)
 
-    found = digested(workspace.storages[site], paths, known=look_up, told=told)
-    now = time.time()
-    fresh = [
-        ReplicaRecord(
-            sha256=digest.sha256, size_bytes=digest.size_bytes, site=site, path=path,
-            modified_ns=facts.modified_ns, inode=facts.inode, verified_at=now,
-        )
-        for path, (facts, digest) in found.items()
-        if path not in known or not is_same(known[path], facts)
-    ]  # fmt: skip
-    if fresh:
-        workspace.catalogue.add_replicas(fresh)
+    def note(fresh: Mapping[str, Found]) -> None:
+        now = time.time()
+        workspace.catalogue.add_replicas(
+            ReplicaRecord(
+                sha256=digest.sha256, size_bytes=digest.size_bytes, site=site, path=path,
+                modified_ns=facts.modified_ns, inode=facts.inode, verified_at=now,
+            )
+            for path, (facts, digest) in fresh.items()
+        )  # fmt: skip
+
+    found = digested(workspace.storages[site], paths, known=look_up, noted=note, told=told)
     return {path: digest for path, (_, digest) in found.items()}
 
 
