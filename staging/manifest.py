@@ -11,6 +11,9 @@ from staging.ports import FileDigest, FileStat, Storage
 
 Known = Callable[[Sequence[str]], Mapping[str, ReplicaRecord]]
 """What was noted of these paths when they were hashed before."""
+Found = tuple[FileStat, FileDigest]
+Noted = Callable[[Mapping[str, Found]], None]
+"""Hears of some files as soon as they were hashed: of many, hours may pass until the last one is."""
 Told = Callable[[str, int, int], None]
 """(path of the file that is read next, files done, files in all)"""
 
@@ -49,6 +52,10 @@ def _unknown(_paths: Sequence[str]) -> Mapping[str, ReplicaRecord]:
     return {}
 
 
+def _unnoted(_found: Mapping[str, Found]) -> None:
+    """Files that nobody notes."""
+
+
 def unheard(_path: str, _done: int, _total: int) -> None:
     """Progress that nobody wants to know."""
 
@@ -65,20 +72,22 @@ def manifest_of(storage: Storage, folder: str, *, known: Known = _unknown, told:
 
 
 def digested(
-    storage: Storage, paths: Sequence[str], *, known: Known = _unknown, told: Told = unheard
-) -> dict[str, tuple[FileStat, FileDigest]]:
+    storage: Storage, paths: Sequence[str], *, known: Known = _unknown, noted: Noted = _unnoted, told: Told = unheard
+) -> dict[str, Found]:
     """The facts and the digest of each file. What has the size, time and inode that are known is not read again.
+
+    `noted` hears of the others.
 
     Raises NotFoundError for a file that is gone or cannot be read, and IntegrityError for one that changes while it
     is read: nothing true can be said of either.
     """
     facts = storage.stats(paths)
     _refuse_missing(storage, paths, facts)
-    noted = known(paths)
+    before = known(paths)
     found = {
         path: (facts[path], FileDigest(size_bytes=row.size_bytes, sha256=row.sha256))
         for path in paths
-        if (row := noted.get(path)) and is_same(row, facts[path])
+        if (row := before.get(path)) and is_same(row, facts[path])
     }
     unread = [path for path in paths if path not in found]
     total = sum(facts[path].size_bytes for path in facts)
@@ -89,7 +98,9 @@ def digested(
         digests = storage.digests(some)
         _refuse_missing(storage, some, digests)
         _refuse_changing(storage, some, facts, digests)
-        found |= {path: (facts[path], digests[path]) for path in some}
+        fresh = {path: (facts[path], digests[path]) for path in some}
+        noted(fresh)
+        found |= fresh
     return found
 
 

@@ -140,6 +140,8 @@ class _Load:
     free_bytes: int = 0
     """At the destination, as of then."""
     divisions_left: int = _DIVISIONS
+    called_off: bool = False
+    """Whether it was broken off by whoever is told how far it is, which is no fault of the way."""
 
     @property
     def pending(self) -> list[Order]:
@@ -288,8 +290,9 @@ class _Load:
                 self._look()
                 raise
             except TransientError as error:
-                self.broken[way] = None
-                self._check_full(error)
+                if not self.called_off:
+                    self.broken[way] = None
+                    self._check_full(error)
                 raise
             except PermanentError as error:
                 self.broken[way] = None
@@ -371,7 +374,11 @@ class _Load:
 
     def _tell(self, done: int) -> None:
         self._check_claim()
-        self.progress(done)
+        try:
+            self.progress(done)
+        except TransientError:
+            self.called_off = True
+            raise
 
     def _check_claim(self) -> None:
         """What two processes write at once is not what either of them has hashed."""

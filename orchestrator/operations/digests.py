@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from metadata.errors import InvalidInputError, NotFoundError
 from metadata.globs import is_glob
 from metadata.records import ReplicaRecord
+from metadata.replicas import is_storable
 from orchestrator.operations.workspace import Workspace
-from staging.locations import is_partial
-from staging.manifest import Told, digested, is_same, unheard
+from staging.locations import Location, is_partial
+from staging.manifest import Found, Told, digested, unheard
 from staging.ports import FileDigest
 
 
@@ -60,26 +61,35 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def digests_at(workspace: Workspace, site: str, paths: Sequence[str], *, told: Told = unheard) -> dict[str, FileDigest]:
-    """The digests of files at a site, and their copies noted. What did not change since the last time is not read.
+    """The digests of files at a site, and their copies noted as they are read. What did not change is not read again.
 
-    Raises NotFoundError, or IntegrityError for a file that changes while it is read.
+    Raises NotFoundError, InvalidInputError for a path that cannot be noted, or IntegrityError for a file that changes
+    while it is read.
     """
-    known: dict[str, ReplicaRecord] = {}
+    check_storable(site, paths)
 
     def look_up(wanted: Sequence[str]) -> dict[str, ReplicaRecord]:
-        known.update(workspace.catalogue.replicas_at(site, wanted))
-        return known
+        return workspace.catalogue.replicas_at(site, wanted)
 
-    found = digested(workspace.storages[site], paths, known=look_up, told=told)
-    now = time.time()
-    fresh = [
-        ReplicaRecord(
-            sha256=digest.sha256, size_bytes=digest.size_bytes, site=site, path=path,
-            modified_ns=facts.modified_ns, inode=facts.inode, verified_at=now,
-        )
-        for path, (facts, digest) in found.items()
-        if path not in known or not is_same(known[path], facts)
-    ]  # fmt: skip
-    if fresh:
-        workspace.catalogue.add_replicas(fresh)
+    def note(fresh: Mapping[str, Found]) -> None:
+        now = time.time()
+        workspace.catalogue.add_replicas(
+            ReplicaRecord(
+                sha256=digest.sha256, size_bytes=digest.size_bytes, site=site, path=path,
+                modified_ns=facts.modified_ns, inode=facts.inode, verified_at=now,
+            )
+            for path, (facts, digest) in fresh.items()
+        )  # fmt: skip
+
+    found = digested(workspace.storages[site], paths, known=look_up, noted=note, told=told)
     return {path: digest for path, (_, digest) in found.items()}
+
+
+def check_storable(site: str, paths: Iterable[str]) -> None:
+    """Returns when the catalogue can note what lies at the paths. Raises InvalidInputError."""
+    for path in paths:
+        if not is_storable(path):
+            raise InvalidInputError(
+                f"{str(Location(site=site, path=path))!r}: the catalogue notes no name that is no UTF-8; "
+                "rename the file, or pack its folder into an archive"
+            )

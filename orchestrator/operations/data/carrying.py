@@ -199,7 +199,7 @@ class _Round:
         self._note(pair, orders, delivery)
         rows = [told(order, outcome) for order, outcome in zip(orders, delivery.outcomes, strict=True)]
         settled = [errand for errand, row in zip(portion, rows, strict=True) if row.good or not self._left[errand]]
-        self._tally.settle(orders[0].name, sum(errand.content.size_bytes for errand in settled))
+        self._tally.settle(orders[0], sum(errand.content.size_bytes for errand in settled))
         return list(zip(portion, rows, strict=True))
 
     def _delivered(self, pair: _Pair, orders: Sequence[Order]) -> Delivery:
@@ -209,7 +209,7 @@ class _Round:
         def progress(done: int) -> None:
             if self._stopping.is_set():
                 raise TransferInterruptedError(f"{name}: broken off")
-            self._shipment.tell(self._tally.tell(name, done))
+            self._shipment.tell(self._tally.tell(orders[0], done))
 
         while True:
             try:
@@ -262,22 +262,22 @@ class _Tally:
         self._total = total_bytes
         self._progress = progress
         self._settled = 0
-        self._under_way: dict[str, int] = {}
-        """By the name of each portion's first file."""
+        self._under_way: dict[Order, int] = {}
+        """By each portion's first order."""
         self._counting = Lock()
 
-    def tell(self, name: str, done: int) -> int:
+    def tell(self, first: Order, done: int) -> int:
         """So many bytes of a portion are there. Returns how many of all are."""
         with self._counting:
-            self._under_way[name] = done
-            return self._told(name)
+            self._under_way[first] = done
+            return self._told(first.name)
 
-    def settle(self, name: str, size_bytes: int) -> None:
+    def settle(self, first: Order, size_bytes: int) -> None:
         """A portion is over; so many of its bytes are not looked for any more."""
         with self._counting:
-            self._under_way.pop(name, None)
+            self._under_way.pop(first, None)
             self._settled += size_bytes
-            self._told(name)
+            self._told(first.name)
 
     def wait(self, why: str) -> None:
         """Nothing moves."""

@@ -18,13 +18,13 @@ from orchestrator.operations.data.selections import (
     Item,
     Selection,
     check_free,
-    check_storable,
     files_at,
     items,
     parse_source,
     selected_name,
     storage_of,
 )
+from orchestrator.operations.digests import check_storable
 from orchestrator.operations.workspace import Workspace
 from staging.locations import DatasetName, Location, Store, parse_place
 from staging.upkeep import Sight

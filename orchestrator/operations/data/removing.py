@@ -252,7 +252,8 @@ def claimed_place(copy: ReplicaRecord) -> str:
 
 def check_gone(workspace: Workspace, meant: Iterable[ReplicaRecord], gone: Iterable[ReplicaRecord]) -> None:
     """Returns when nothing that was meant is known any more. Raises ConflictError: it came to be wanted meanwhile."""
-    left = [copy for copy in meant if copy not in set(gone)]
+    went = set(gone)
+    left = [copy for copy in meant if copy not in went]
     known = workspace.catalogue.replicas({copy.sha256 for copy in left})
     still = [
         copy for copy in left if any(copy.path == row.path and copy.site == row.site for row in known[copy.sha256])

@@ -10,7 +10,6 @@ from metadata.errors import ConflictError, InvalidInputError, NotFoundError
 from metadata.globs import is_glob, literal_prefix
 from metadata.policy import Policy
 from metadata.records import FileRecord, ReplicaRecord
-from metadata.replicas import is_storable
 from orchestrator.operations.workspace import Workspace
 from staging.locations import DatasetName, Location, Place, Store, parse_name, parse_place
 from staging.ports import FileDigest, Storage
@@ -178,16 +177,6 @@ def check_free(workspace: Workspace, found: Sequence[Item], paths: Sequence[str]
                 f"site://{site}{path} is there with other content, and nothing is overwritten", site=site
             )
     return set(alike)
-
-
-def check_storable(site: str, paths: Iterable[str]) -> None:
-    """Returns when the catalogue can note what lies at the paths. Raises InvalidInputError."""
-    for path in paths:
-        if not is_storable(path):
-            raise InvalidInputError(
-                f"{str(Location(site=site, path=path))!r}: the catalogue notes no name that is no UTF-8; "
-                "rename the file, or pack its folder into an archive"
-            )
 
 
 def storage_of(workspace: Workspace, site: str) -> Storage:

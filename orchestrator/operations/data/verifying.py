@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from metadata.errors import MiddlewareError
 from metadata.records import FileRecord, ReplicaRecord
@@ -181,6 +182,18 @@ class _Repair:
                 self._workspace.catalogue.remove_replicas(copy.site, [(copy.path, copy.sha256)])
         return [_retold(row, *told[row.site, row.path]) if (row.site, row.path) in told else row for row in found]
 
+    @cached_property
+    def _gone(self) -> set[ReplicaRecord]:
+        """Those that are not there. What is there and cannot be read may be anything."""
+        by_site: defaultdict[str, list[ReplicaRecord]] = defaultdict(list)
+        for copy in self._wrong:
+            if self._read[copy] is None:
+                by_site[copy.site].append(copy)
+        found = {
+            site: self._workspace.storages[site].stats([copy.path for copy in mine]) for site, mine in by_site.items()
+        }
+        return {copy for site, mine in by_site.items() for copy in mine if copy.path not in found[site]}
+
     def _good_copies(self) -> dict[str, list[ReplicaRecord]]:
         """Those that were read just now; where none of them is right, those that were not looked at."""
         hashes = {copy.sha256 for copy in self._wrong}
@@ -193,7 +206,7 @@ class _Repair:
 
     def _place(self, copy: ReplicaRecord) -> Location:
         """Its own path, where nobody's file is overwritten by that."""
-        if ours(self._workspace, copy) or self._read[copy] is None:
+        if ours(self._workspace, copy) or copy in self._gone:
             return Location(site=copy.site, path=copy.path)
         return store_at(self._workspace, copy.site, copy.sha256)
 

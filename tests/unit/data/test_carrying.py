@@ -209,3 +209,30 @@ def test_no_name_is_given_to_what_was_taken_away_while_the_rest_travelled(
     monkeypatch.undo()
     operations.put_data(study, [str(slides)], "other", sites=["agh"])
     assert stored(study, "agh", "other", "a.tif").exists()
+
+
+def test_the_same_file_on_its_way_to_two_sites_counts_twice(
+    workspace: Workspace, many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have the same name, and neither ends before the other has told how far it is."""
+    told: list[int] = []
+    both = threading.Barrier(2, timeout=30)
+    carry = Carrier.carry
+
+    def together(self: Carrier, orders: Sequence[Order], **options: Any) -> Delivery:
+        delivery = carry(self, orders, **options)
+        options["progress"](2)
+        both.wait()
+        return delivery
+
+    monkeypatch.setattr(Carrier, "carry", together)
+    operations.put_data(
+        workspace,
+        [str(many / "10")],
+        "study",
+        sites=["agh", "lrz"],
+        progress=lambda _name, done, _all: told.append(done),
+    )
+    assert told == sorted(told)
+    assert told[-1] == 4
+    assert 4 in told[:-2]

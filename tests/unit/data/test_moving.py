@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from metadata.errors import ConflictError, InvalidInputError, NotFoundError, PolicyError, SiteError
+from metadata.errors import ConflictError, IntegrityError, InvalidInputError, NotFoundError, PolicyError, SiteError
 from metadata.policy import Policy
 from orchestrator import operations
 from orchestrator.operations import Carried, Workspace
+from staging import manifest
+from staging.ports import FileDigest
 from tests.unit.data.conftest import FILES
 from tests.unit.data.places import names, sites, stored, yes
 
@@ -276,3 +278,33 @@ def test_mv_at_a_site_that_breaks_off_leaves_every_copy_known_where_it_is(
     with pytest.raises(SiteError):
         operations.move_data(workspace, [f"site://here{slides}"], f"site://here{tmp_path}/new/")
     assert all(row.good for row in operations.verify_data(workspace, "study"))
+
+
+def test_a_path_that_no_catalogue_can_note_is_told(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"x\xff")
+    folder.mkdir()
+    (folder / "a").write_bytes(b"a")
+    with pytest.raises(InvalidInputError, match=r"x\\udcff/a': the catalogue notes no name that is no UTF-8"):
+        operations.put_data(workspace, [str(folder)], "study", sites=["agh"])
+
+
+def test_what_was_hashed_before_a_file_that_changes_is_not_hashed_again(
+    workspace: Workspace, slides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand files that are added take hours, and one of them may change meanwhile."""
+    read: list[str] = []
+    digests = workspace.storages["here"].digests
+
+    def disturbed(paths: Sequence[str]) -> Mapping[str, FileDigest]:
+        read.extend(paths)
+        if any(path.endswith("c.csv") for path in paths) and len(read) == 3:
+            (slides / "train/deep/c.csv").write_bytes(b"longer")
+        return digests(paths)
+
+    monkeypatch.setattr(manifest, "_MOST_FILES", 1)
+    monkeypatch.setattr(workspace.storages["here"], "digests", disturbed)
+    with pytest.raises(IntegrityError, match="changed while it was read"):
+        operations.add_data(workspace, "study", [str(slides)])
+    read.clear()
+    operations.add_data(workspace, "study", [str(slides)])
+    assert [Path(path).name for path in read] == ["c.csv", "same.tif"]

@@ -76,3 +76,19 @@ def test_a_copy_that_goes_while_it_is_read_is_not_known_again(
     monkeypatch.setattr(study.storages["lrz"], "digests", slowly)
     operations.verify_data(study, "study", site="lrz")
     assert sites(study, "study", "train/b.tif") == ["agh", "here"]
+
+
+def test_a_persons_file_that_cannot_be_read_is_not_overwritten(
+    study: Workspace, slides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (slides / "train/b.tif").write_bytes(b"changed")
+    digests = study.storages["here"].digests
+    monkeypatch.setattr(
+        study.storages["here"],
+        "digests",
+        lambda paths: {path: found for path, found in digests(paths).items() if not path.endswith("/b.tif")},
+    )
+    [row] = [row for row in operations.verify_data(study, "study", repair=True) if row.repaired]
+    assert "and the changed file stays" in row.detail
+    assert (slides / "train/b.tif").read_bytes() == b"changed"
+    assert stored(study, "here", "study", "train/b.tif").read_bytes() == FILES["train/b.tif"]

@@ -173,6 +173,17 @@ def test_a_file_that_a_mover_cannot_take_fails_alone(scene: Scene) -> None:
     assert delivery.broken == ()
 
 
+def test_a_way_on_which_people_stopped_a_transfer_is_not_broken(scene: Scene) -> None:
+    """Nor is the disk looked at for that."""
+
+    def hold(_: int) -> None:
+        raise TransferInterruptedError("held")
+
+    delivery = scene.carry([scene.file("a", b"a" * 1000)], progress=hold)
+    assert "held" in str(delivery.outcomes[0])
+    assert delivery.broken == ()
+
+
 def test_a_broken_mover_is_not_asked_a_thousand_times(scene: Scene) -> None:
     """Where all fail, dividing ends soon."""
 

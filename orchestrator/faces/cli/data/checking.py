@@ -50,7 +50,7 @@ def clean(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove partial files that no transfer wants any more from all sites.
+    """Remove partial files that no transfer wants any more from all sites, an hour after the last byte was written.
 
     With --unknown it asks first: another home that has the same workdir may know what this one does not.
     """

@@ -133,7 +133,7 @@ def get(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path(),
     from_file: FromFile = None,
 ) -> None:
-    """Fetch data from wherever they lie. Every byte is checked."""
+    """Fetch data from wherever they lie. Every byte is checked, and no other file is overwritten."""
     with Counter(terminal, "fetched") as counter:
         paths = operations.get_data(terminal.workspace, names_given(names, from_file), output, progress=counter)
     terminal.answer(paths, tables.paths_view)

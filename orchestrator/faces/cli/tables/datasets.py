@@ -87,7 +87,7 @@ def verification_view(rows: Sequence[Verification]) -> RenderableType:
 def orphans_view(rows: Sequence[Orphan]) -> RenderableType:
     """How much was removed at each site, and which sites could not be looked at."""
     if not rows:
-        return Text("There was nothing to remove.", style="dim")
+        return Text("There was nothing to remove; what was written lately is left alone.", style="dim")
     table = sheet("site", "files", "size", "trouble", right=("files", "size"), wrapped=("trouble",))
     for site in sorted({row.site for row in rows}):
         mine = [row for row in rows if row.site == site]
