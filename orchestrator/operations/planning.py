@@ -110,8 +110,8 @@ def check_workflow(
 
 def _checked(workspace: Workspace, path: Path, inputs: Given, parameters: Mapping[str, Any]) -> _Checked:
     authored, document = load_workflow(path)
-    _refuse_unknown("input", inputs, authored.inputs)
-    _refuse_unknown("parameter", parameters, authored.parameters)
+    _refuse_unknown("input", inputs, authored.inputs, elsewhere=("parameter", "--param", authored.parameters))
+    _refuse_unknown("parameter", parameters, authored.parameters, elsewhere=("input", "--input", authored.inputs))
     values, unset = given_values(authored, inputs)
     input_types = {name: type_of(row, values[name]) for name, row in authored.inputs.items()}
     workflow, unfit = with_transforms(
@@ -139,10 +139,14 @@ def _types(workflow: Workflow, input_types: Mapping[str, FileType]) -> dict[str,
     return literal | {f"inputs.{name}": found for name, found in input_types.items()}
 
 
-def _refuse_unknown(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _refuse_unknown(
+    kind: str, given: Mapping[str, Any], known: Mapping[str, Any], *, elsewhere: tuple[str, str, Mapping[str, Any]]
+) -> None:
+    other, option, others = elsewhere
     for name in given:
         if name not in known:
-            raise InvalidInputError(f"the workflow has no {kind} {name!r}{did_you_mean(name, known)}")
+            meant = f"; it is a {other}: {option} {name}=..." if name in others else did_you_mean(name, known)
+            raise InvalidInputError(f"the workflow has no {kind} {name!r}{meant}")
 
 
 def _layers(workflow: Workflow) -> tuple[dict[str, Layer], dict[str, str], list[Problem]]:
