@@ -260,3 +260,9 @@ def test_what_the_machine_refuses_is_no_fault_of_convoy(
     err = refused(tell, "ls", code=code)
     assert f"/some/file: {os.strerror(error)}; {told}" in err
     assert not (home / "crash.log").exists()
+
+
+def test_a_file_that_is_not_there_is_blamed_on_whoever_named_it(tell: Tell, workflow: Write) -> None:
+    path = workflow("name: x\ninputs: {s: {default: a.tif}}\nsteps:\n  a: {command: 'true', in: {s: inputs.s}}\n")
+    assert f"{path}:2:10: there is no file a.tif" in refused(tell, "plan", path, code=3)
+    assert "error: the input s: there is no file b.tif" in refused(tell, "plan", path, "--input", "s=b.tif", code=3)
