@@ -110,5 +110,5 @@ def _records(session: Session, rows: Iterable[tuple[Any, ...]]) -> list[DatasetR
 
 def _unknown(session: Session, name: str) -> NotFoundError:
     close = difflib.get_close_matches(name, names(session), n=1)
-    advice = f"did you mean {close[0]}?" if close else "List what there is by `Catalogue.datasets`, or add files to it"
+    advice = f"did you mean {close[0]}?" if close else "see what there is with: convoy data ls"
     return NotFoundError(f"no dataset is named {name!r}; {advice}")

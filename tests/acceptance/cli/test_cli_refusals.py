@@ -266,3 +266,9 @@ def test_a_file_that_is_not_there_is_blamed_on_whoever_named_it(tell: Tell, work
     path = workflow("name: x\ninputs: {s: {default: a.tif}}\nsteps:\n  a: {command: 'true', in: {s: inputs.s}}\n")
     assert f"{path}:2:10: there is no file a.tif" in refused(tell, "plan", path, code=3)
     assert "error: the input s: there is no file b.tif" in refused(tell, "plan", path, "--input", "s=b.tif", code=3)
+
+
+def test_an_unknown_dataset_is_told_with_where_to_look(tell: Tell) -> None:
+    assert "no dataset is named 'slides'; see what there is with: convoy data ls" in refused(
+        tell, "data", "ls", "slides", code=3
+    )
