@@ -114,5 +114,5 @@ def _records(session: Session, rows: Iterable[tuple[Any, ...]]) -> list[DatasetR
 
 def _unknown(session: Session, name: str) -> NotFoundError:
     close = difflib.get_close_matches(name, names(session), n=1)
-    advice = f"did you mean {close[0]}?" if close else "see: convoy data ls"
+    advice = f"did you mean {close[0]}?" if close else "see what there is with: convoy data ls"
     return NotFoundError(f"no dataset is named {name!r}; {advice}")

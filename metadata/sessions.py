@@ -80,8 +80,8 @@ class Sessions(Protocol):
 def open_sessions(url: str) -> Sessions:
     """The database, which is made or brought up to date first.
 
-    Raises InvalidInputError (the URL), AdapterUnavailableError (no driver), SiteUnavailableError (no answer) or
-    ConflictError (the database was made by a newer Convoy).
+    Raises InvalidInputError (the URL, or a file that is no database), AdapterUnavailableError (no driver),
+    SiteUnavailableError (no answer) or ConflictError (the database was made by a newer Convoy).
     """
     path = url.removeprefix("sqlite:///")
     if path in (url, "", ":memory:") or "?" in path:
@@ -100,9 +100,15 @@ def _engine(url: str) -> Engine:
 
 
 def prepared_file(path: str) -> Path:
-    """Where a file of SQLite lies; its folder is there."""
+    """Where a file of SQLite lies; its folder is there. Raises SiteUnavailableError where it cannot be made."""
     file = Path(path).expanduser().absolute()
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SiteUnavailableError(
+            f"there is no place for the database: {file.parent}: {error.strerror}. "
+            "Check that you may write there, or name another home"
+        ) from error
     return file
 
 
@@ -190,6 +196,11 @@ class SqliteSessions:
             raise _silent(self._url, error) from error
         except (sqlite3.DataError, UnicodeEncodeError) as error:
             raise _unfit(error) from error
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise
+            message = f"{self._path}: {error}; bring an older copy of it back, or move it away and begin anew"
+            raise InvalidInputError(message) from error
 
     def _free(self) -> sqlite3.Connection | None:
         with suppress(IndexError):
@@ -318,7 +329,8 @@ def _matches(pattern: str, value: str | None) -> bool | None:
 
 def _silent(shown: str, error: object) -> SiteUnavailableError:
     return SiteUnavailableError(
-        f"the database {shown} does not answer: {error}. Check that it runs, and that you may write there"
+        f"the database {shown} does not answer: {error}. "
+        "Check that it runs, that its disk has room, and that you may write there"
     )
 
 

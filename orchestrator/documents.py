@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.parser import ParserError
+from ruamel.yaml.scanner import ScannerError
 
 from metadata.errors import InvalidInputError, NotFoundError, SourcePosition
 
@@ -75,8 +77,10 @@ def load_document(path: Path, error: type[InvalidInputError] = InvalidInputError
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as missing:
         raise NotFoundError(f"there is no file {path}") from missing
-    except (OSError, UnicodeDecodeError) as fault:
-        raise error(f"cannot read {path}: {fault}") from fault
+    except OSError as fault:
+        raise error(f"cannot read {path}: {fault.strerror}") from fault
+    except UnicodeDecodeError as fault:
+        raise error(f"cannot read {path}: it is no text in UTF-8, from its byte {fault.start} on") from fault
     return parse_document(text, file=str(path), error=error)
 
 
@@ -87,12 +91,22 @@ def parse_document(text: str, *, file: str, error: type[InvalidInputError] = Inv
     except MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         position = SourcePosition(file=file, line=mark.line + 1, column=mark.column + 1) if mark else None
-        reason = str(fault.problem or fault.context).splitlines()[0]
-        raise error(f"this is not valid YAML: {reason}", position=position) from fault
+        raise error(f"this is not valid YAML: {_reason(fault)}", position=position) from fault
     except YAMLError as fault:
         raise error(f"this is not valid YAML: {fault}", position=SourcePosition(file=file)) from fault
     positions: dict[Place, SourcePosition] = {(): SourcePosition(file=file)}
     return Document(file=file, content=_plain(tree, (), positions, file), positions=positions)
+
+
+def _reason(fault: MarkedYAMLError) -> str:
+    """What the parser says, and where that began which it could not end."""
+    reason = str(fault.problem or fault.context).splitlines()[0]
+    begin, end = fault.context_mark, fault.problem_mark
+    if "'\\t'" in reason:
+        return f"{reason}; indent with spaces"
+    if begin and end and begin.line < end.line and isinstance(fault, ParserError | ScannerError):
+        return f"{reason}, {fault.context} that begins at {begin.line + 1}:{begin.column + 1}"
+    return reason
 
 
 def _plain(node: Any, place: Place, positions: dict[Place, SourcePosition], file: str) -> Any:
@@ -124,6 +138,16 @@ def validated(model: type[Model], document: Document, *, error: type[InvalidInpu
         raise
 
 
+_MESSAGES = {
+    "dict_type": "a mapping was expected here, with `key: value` lines",
+    "model_type": "a mapping was expected here, with `key: value` lines",
+    "list_type": "a list was expected here",
+    "tuple_type": "a list was expected here",
+    "int_parsing": "a whole number was expected here",
+}
+"""What pydantic says in words of Python, by the kind of the fault."""
+
+
 def _problem(item: Any, model: type[BaseModel], content: Any) -> Problem:
     place = _place_in(content, item["loc"])
     if item["type"] == "extra_forbidden":
@@ -132,7 +156,7 @@ def _problem(item: Any, model: type[BaseModel], content: Any) -> Problem:
         return Problem(place=place, message=f"{key!r} is not known here{did_you_mean(key, known)}")
     if item["type"] == "missing":
         return Problem(place=place, message=f"{item['loc'][-1]!r} is missing")
-    message = item["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(item["type"]) or item["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(item["input"], (dict, list)) else f" (found {item['input']!r})"
     return Problem(place=place, message=f"{'.'.join(map(str, place))}: {message}{shown}")
 

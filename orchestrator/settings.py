@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metadata.errors import InvalidInputError
+from metadata.errors import InvalidInputError, NotFoundError
 
 HERE = "here"
 """The name of this machine as a place for data. It runs no steps unless a site says so."""
@@ -32,7 +32,7 @@ class Settings:
     """The folder of the database, the site file, reports and the embedded sites' data."""
     database_url: str
     sites_file: Path
-    """It need not exist: without it there is one embedded site named `local`."""
+    """The home's need not exist: without it there is one embedded site named `local`."""
     webhook: Webhook | None = None
 
 
@@ -48,13 +48,21 @@ def find_settings(
 
     The home is the nearest `.convoy` in this folder or above it, else the user's own data folder. CONVOY_WEBHOOK is
     the URL that is told when transfers and runs end; CONVOY_WEBHOOK_SECRET, or the file `webhook.secret` of the home,
-    signs what it is told. Raises InvalidInputError for a webhook without a secret.
+    signs what it is told. Raises InvalidInputError for a webhook without a secret, NotFoundError where the folder that
+    one works in was removed.
     """
-    found = home or _path(environment.get("CONVOY_HOME")) or _nearest(folder or Path.cwd())
+    found = home or _path(environment.get("CONVOY_HOME")) or _nearest(folder or _working_folder())
     found = (found or _of_the_user()).expanduser().resolve()
     url = database_url or environment.get("CONVOY_DATABASE") or f"sqlite:///{found / 'convoy.db'}"
     sites = sites_file or _path(environment.get("CONVOY_SITES")) or found / "sites.yaml"
     return Settings(home=found, database_url=url, sites_file=sites, webhook=_webhook(found, environment))
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as gone:
+        raise NotFoundError("the folder that you work in was removed; go to another, or name a --home") from gone
 
 
 def _of_the_user() -> Path:

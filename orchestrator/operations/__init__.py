@@ -122,6 +122,7 @@ _WHERE = {
         "retry",
         "show",
         "start",
+        "to_resume",
     ),
     "sandbox": (
         "DEFAULT_CLUSTERS",

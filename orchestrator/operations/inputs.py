@@ -15,7 +15,7 @@ from orchestrator.operations.workspace import Workspace
 from orchestrator.plans import PlannedFile
 from orchestrator.settings import HERE
 from orchestrator.workflows import FileType, Workflow, WorkflowInput
-from staging.locations import is_dataset, parse_dataset
+from staging.locations import SITE_SCHEME, is_dataset, parse_dataset
 
 LOOSE_FILES = "loose-files"
 """The dataset of files that were named by a path. Each lies in it under the beginning of its hash."""
@@ -54,10 +54,15 @@ def _is_many(text: str) -> bool:
 def find_files(workspace: Workspace, declared: WorkflowInput, values: Iterable[str]) -> tuple[PlannedFile, ...]:
     """An input's files, in order; loose ones are hashed and registered first.
 
-    Raises NotFoundError, or IntegrityError for a file that no longer is what the catalogue says.
+    Raises NotFoundError, InvalidInputError, or IntegrityError for a file that is no longer what the catalogue says.
     """
     found: list[PlannedFile] = []
     for text in values:
+        if text.startswith(SITE_SCHEME):
+            raise InvalidInputError(
+                f"{text}: an input is a path on this machine or dataset://NAME; "
+                "make what lies at a site known first: convoy data add NAME PATH --site SITE"
+            )
         found += _from_catalogue(workspace, text) if is_dataset(text) else _from_disk(workspace, text)
     if declared.pattern:
         fits = compile_glob(declared.pattern)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metadata.errors import InvalidInputError, InvalidWorkflowError, MiddlewareError, NotFoundError
+from metadata.errors import InvalidInputError, InvalidWorkflowError, MiddlewareError, NotFoundError, SourcePosition
 from orchestrator.bindings import Request, workflow_values
 from orchestrator.checks import Surroundings, check, named_sources
 from orchestrator.documents import Document, Problem, did_you_mean
@@ -33,6 +33,8 @@ class _Checked:
     document: Document
     layers: Mapping[str, Layer]
     code_digests: Mapping[str, str]
+    given: Given
+    """The inputs that the caller named; the file names the rest."""
     values: Mapping[str, list[str]]
     parameters: Mapping[str, Any]
 
@@ -110,8 +112,8 @@ def check_workflow(
 
 def _checked(workspace: Workspace, path: Path, inputs: Given, parameters: Mapping[str, Any]) -> _Checked:
     authored, document = load_workflow(path)
-    _refuse_unknown("input", inputs, authored.inputs)
-    _refuse_unknown("parameter", parameters, authored.parameters)
+    _refuse_unknown("input", inputs, authored.inputs, elsewhere=("parameter", "--param", authored.parameters))
+    _refuse_unknown("parameter", parameters, authored.parameters, elsewhere=("input", "--input", authored.inputs))
     values, unset = given_values(authored, inputs)
     input_types = {name: type_of(row, values[name]) for name, row in authored.inputs.items()}
     workflow, unfit = with_transforms(
@@ -128,7 +130,13 @@ def _checked(workspace: Workspace, path: Path, inputs: Given, parameters: Mappin
     )
     document.refuse([*unfit, *problems, *unset, *check(around)], InvalidWorkflowError)
     return _Checked(
-        workflow=workflow, document=document, layers=layers, code_digests=digests, values=values, parameters=settled
+        workflow=workflow,
+        document=document,
+        layers=layers,
+        code_digests=digests,
+        given=inputs,
+        values=values,
+        parameters=settled,
     )
 
 
@@ -139,10 +147,14 @@ def _types(workflow: Workflow, input_types: Mapping[str, FileType]) -> dict[str,
     return literal | {f"inputs.{name}": found for name, found in input_types.items()}
 
 
-def _refuse_unknown(kind: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _refuse_unknown(
+    kind: str, given: Mapping[str, Any], known: Mapping[str, Any], *, elsewhere: tuple[str, str, Mapping[str, Any]]
+) -> None:
+    other, option, others = elsewhere
     for name in given:
         if name not in known:
-            raise InvalidInputError(f"the workflow has no {kind} {name!r}{did_you_mean(name, known)}")
+            meant = f"; it is a {other}: {option} {name}=..." if name in others else did_you_mean(name, known)
+            raise InvalidInputError(f"the workflow has no {kind} {name!r}{meant}")
 
 
 def _layers(workflow: Workflow) -> tuple[dict[str, Layer], dict[str, str], list[Problem]]:
@@ -161,8 +173,9 @@ def _layers(workflow: Workflow) -> tuple[dict[str, Layer], dict[str, str], list[
 
 
 def _files(workspace: Workspace, checked: _Checked, name: str) -> tuple[PlannedFile, ...]:
-    """An input's files; what is wrong with them is told with the place of the input."""
-    return _located(workspace, checked, checked.workflow.inputs[name], checked.values[name], ("inputs", name))
+    """An input's files; what is wrong with them is told with the place of whoever named them."""
+    where = f"the input {name}" if name in checked.given else checked.document.position(("inputs", name))
+    return _located(workspace, checked.workflow.inputs[name], checked.values[name], where)
 
 
 def _literal_files(workspace: Workspace, checked: _Checked) -> dict[str, tuple[PlannedFile, ...]]:
@@ -171,17 +184,18 @@ def _literal_files(workspace: Workspace, checked: _Checked) -> dict[str, tuple[P
     for name, step in checked.workflow.steps.items():
         for text in named_sources(step):
             if parse_reference(text) is None and is_dataset(text):
-                found[text] = _located(workspace, checked, WorkflowInput(), [text], ("steps", name))
+                where = checked.document.position(("steps", name))
+                found[text] = _located(workspace, WorkflowInput(), [text], where)
     return found
 
 
 def _located(
-    workspace: Workspace, checked: _Checked, declared: WorkflowInput, values: list[str], place: tuple[str, str]
+    workspace: Workspace, declared: WorkflowInput, values: list[str], where: SourcePosition | str
 ) -> tuple[PlannedFile, ...]:
     try:
         return find_files(workspace, declared, values)
     except MiddlewareError as error:
-        error.args = (f"{checked.document.position(place)}: {error.message}",)
+        error.args = (f"{where}: {error.message}",)
         error.message = error.args[0]
         raise
 

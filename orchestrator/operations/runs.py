@@ -71,7 +71,7 @@ def resume(
 
     Raises NotFoundError, ConflictError (the run has ended) or EngineBusyError.
     """
-    found = _to_resume(workspace, run_id)
+    found = to_resume(workspace, run_id)
     with EngineLease(workspace.sessions, wait_s=wait_s) as lease:
         return _carry_out(workspace, found, lease, watch)
 
@@ -140,10 +140,13 @@ def newest(workspace: Workspace, *states: str) -> str:
     for run in workspace.history.runs(limit=1000):
         if not states or run.state in states:
             return run.id
-    raise NotFoundError("there is no such run yet; start one with: convoy run WORKFLOW")
+    if states and workspace.history.runs(limit=1):
+        raise NotFoundError("no run waits to be gone on with; see how they ended with: convoy ls")
+    raise NotFoundError("there is no run yet; start one with: convoy run WORKFLOW")
 
 
-def _to_resume(workspace: Workspace, run_id: str | None) -> str:
+def to_resume(workspace: Workspace, run_id: str | None = None) -> str:
+    """The id of the run that `resume` goes on with. Raises NotFoundError, or ConflictError when it has ended."""
     if run_id is None:
         return newest(workspace, *(str(state) for state in JobState if not state.final))
     record = progress(workspace, run_id)

@@ -64,12 +64,15 @@ outputs: {all: gather.all}
 def init(home: Path) -> list[Path]:
     """A home with a site file, and a first workflow beside it. Returns the files that were written.
 
-    Raises ConflictError when the home has a site file already.
+    Raises ConflictError when the home has a site file already, or something that is no folder is in its way.
     """
     sites, workflow = home / "sites.yaml", home.parent / "hello.yaml"
     if sites.exists():
         raise ConflictError(f"{sites} is there already; remove it to begin anew, or edit it")
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConflictError(f"{error.filename} is no folder; move it away, or make the home elsewhere") from error
     written = []
     for path, text in ((sites, _SITES), (workflow, _WORKFLOW)):
         if not path.exists():

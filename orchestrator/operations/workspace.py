@@ -116,8 +116,13 @@ class Workspace:
 
     @cached_property
     def site_file(self) -> SiteFile:
-        """The sites; one embedded site named `local` where no file says otherwise."""
+        """The sites; one embedded site named `local` where the home has no file that says otherwise.
+
+        Raises NotFoundError when a site file was named that is not there.
+        """
         if not self.settings.sites_file.exists():
+            if self.settings.sites_file != self.settings.home / "sites.yaml":
+                raise NotFoundError(f"there is no site file {self.settings.sites_file}; see --sites and CONVOY_SITES")
             return self._embedded()
         sites = load_sites(self.settings.sites_file)
         if HERE in sites.sites:

@@ -229,7 +229,8 @@ def _label(edge: Edge, traffic: _Traffic | None) -> dict[str, str]:
     size = "size not known" if traffic.size_bytes is None else shown_size(traffic.size_bytes)
     links = traffic.links[0] if len(traffic.links) == 1 else f"{len(traffic.links)} links"
     tense = "planned" if traffic.planned else "moved"
-    tip = f"{edge[0]} to {edge[1]}: {traffic.files} transfers, {size} {tense} ({', '.join(traffic.links)})"
+    count = f"{traffic.files} transfer{'s'[: traffic.files != 1]}"
+    tip = f"{edge[0]} to {edge[1]}: {count}, {size} {tense} ({', '.join(traffic.links)})"
     return {"label": size, "detail": shortened(links, 21), "tip": tip}
 
 

@@ -235,4 +235,8 @@ def _verdict(code: int | None, killed: str, wait_status: int | None) -> tuple[Jo
     if wait_status is not None and os.WIFSIGNALED(wait_status):
         name = signal.Signals(os.WTERMSIG(wait_status)).name
         return JobState.FAILED, "KILLED", f"its shell was killed by {name}"
-    return JobState.FAILED, "NODE_FAIL", "it vanished without an exit code: the machine went down or somebody killed it"
+    return (
+        JobState.FAILED,
+        "NODE_FAIL",
+        "it vanished without an exit code: the machine went down, its disk is full, or somebody killed it",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 from contextlib import suppress
@@ -18,6 +19,10 @@ def start() -> NoReturn:
     """Runs the command, and ends the process with its exit code."""
     from orchestrator.faces.cli.main import main  # noqa: PLC0415 - see above
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Not every terminal knows every sign. JSON is UTF-8 everywhere.
+            stream.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="replace")
     try:
         main()
     except SystemExit as end:

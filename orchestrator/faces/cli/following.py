@@ -44,7 +44,7 @@ def carry_out(terminal: Terminal, begin: Callable[[Watch], RunProgress], *, repo
     try:
         with view:
             ended = begin(view)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):  # nobody reads on: they went away like a person who presses Ctrl-C
         _leave(terminal, view.last)
     written = _report(terminal, ended.id) if report else None
     _conclude(terminal, ended, written)

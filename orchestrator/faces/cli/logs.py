@@ -28,6 +28,8 @@ def write_logs(terminal: Terminal, logs: Sequence[Log], *, stdout: bool | None) 
         terminal.write_json(logs)
         return
     parts = [part for log in logs for part in _parts(log, stdout)]
+    if not parts:
+        terminal.hint("Nothing was written there.")
     for name, text in parts:
         if len(parts) > 1:
             terminal.say(f"==> {name} <==")

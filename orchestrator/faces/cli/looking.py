@@ -14,7 +14,7 @@ from orchestrator.faces.cli import completions, tables, words
 from orchestrator.faces.cli.following import look_on
 from orchestrator.faces.cli.logs import follow_logs, write_logs
 from orchestrator.faces.cli.terminal import Terminal
-from orchestrator.faces.cli.values import parse_task
+from orchestrator.faces.cli.values import parse_state, parse_task
 from orchestrator.faces.cli.verbs import LOOK, flag, verb
 from orchestrator.faces.states import LOOKS
 
@@ -24,7 +24,12 @@ StepOrTask = Annotated[
 ]
 State = Annotated[
     str | None,
-    typer.Option("--state", metavar="STATE", help="Only runs in this state.", autocompletion=lambda: list(LOOKS)),
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        help="Only runs in this state.",
+        autocompletion=lambda: [look.word for look in LOOKS.values()],
+    ),
 ]
 Streams = Annotated[bool | None, flag("--stdout/--stderr", about="Only one of the two; both without it.")]
 Tail = Annotated[int | None, typer.Option("--tail", metavar="BYTES", min=1, help="Only the end of each file.")]
@@ -50,8 +55,9 @@ def ls(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
 ) -> None:
     """List the newest runs."""
-    wanted = state.upper() if state else None
-    terminal.answer(operations.list_runs(terminal.workspace, limit=limit, state=wanted, name=name), tables.runs_view)
+    wanted = parse_state(state) if state else None
+    found = operations.list_runs(terminal.workspace, limit=limit, state=wanted, name=name)
+    terminal.answer(found, partial(tables.runs_view, chosen=bool(state or name)))
 
 
 def show(

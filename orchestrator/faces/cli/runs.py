@@ -77,7 +77,7 @@ def resume(
 ) -> None:
     """Go on with a run that was left or whose engine was stopped. Nothing that was done is done again."""
     if detach:
-        _let_go(terminal, operations.show(terminal.workspace, run).id, report=report)
+        _let_go(terminal, operations.to_resume(terminal.workspace, run), report=report)
         return
     begin = partial(operations.resume, terminal.workspace, run, wait_s=parse_wait(wait))
     carry_out(terminal, lambda watch: begin(watch=watch), report=report)

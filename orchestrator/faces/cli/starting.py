@@ -36,10 +36,14 @@ def register(app: typer.Typer) -> None:
 
 def init(
     terminal: Terminal,
-    folder: Annotated[Path, typer.Argument(help="Where the home and the first workflow go.")] = Path(),
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where the home and the first workflow go; here without it, or where --home says."),
+    ] = None,
 ) -> None:
     """Make a home with three practice sites on this machine, and a first workflow beside it."""
-    written = operations.init(folder.expanduser().resolve() / HOME_FOLDER)
+    named = terminal.settings.home if terminal.home_was_named and folder is None else None
+    written = operations.init(named or (folder or Path()).expanduser().resolve() / HOME_FOLDER)
     terminal.answer(written, tables.paths_view)
     terminal.hint("Try: convoy run hello.yaml")
 
@@ -50,7 +54,12 @@ def check(
     """Tell what is wrong in a workflow file, without touching any data."""
     given, values = parse_inputs(inputs or []), parse_values(params or [], option="--param")
     checked = operations.check_workflow(terminal.workspace, workflow, inputs=given, parameters=values)
-    terminal.answer(checked, lambda found: f"{workflow}: nothing is wrong in {found.name}, {len(found.steps)} steps")
+    terminal.answer(
+        checked,
+        lambda found: (
+            f"{workflow}: nothing is wrong in {found.name}, {len(found.steps)} step{'s' * (len(found.steps) != 1)}"
+        ),
+    )
 
 
 def plan(

@@ -32,6 +32,8 @@ class Terminal:
         """True when standard output shall hold one JSON document and nothing else."""
         self.verbosity = 0
         """-1 quiet, 0, 1 more, 2 tracebacks as well."""
+        self.home_was_named = False
+        """True when the caller said which home, and none was looked for."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -105,6 +107,7 @@ class Terminal:
 
     def at(self, *, home: Path | None, sites_file: Path | None, database_url: str | None) -> None:
         """Works with this home, site file and database from now on."""
+        self.home_was_named = home is not None
         self.settings = find_settings(home=home, sites_file=sites_file, database_url=database_url)
 
     def close(self) -> None:

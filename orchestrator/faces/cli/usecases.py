@@ -61,9 +61,9 @@ def run(
     report: words.WithReport = True,
 ) -> None:
     """Run a use case from end to end: on slides of your own, or on demo data that are made first."""
+    workflow, values = operations.usecase_workflow(usecase), parse_values(params or [], option="--param")
     inputs = _own(slide, annotation) if slide else _demo_inputs(terminal, usecase)
-    values = parse_values(params or [], option="--param")
-    made = operations.plan(terminal.workspace, operations.usecase_workflow(usecase), inputs=inputs, parameters=values)
+    made = operations.plan(terminal.workspace, workflow, inputs=inputs, parameters=values)
     terminal.preview(made, tables.plan_view)
     start(terminal, made, fresh=fresh, wait=wait, detach=detach, report=report)
 

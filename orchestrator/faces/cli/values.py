@@ -8,6 +8,7 @@ from typing import Any
 
 from metadata.errors import InvalidInputError
 from orchestrator import quantities
+from orchestrator.faces.states import LOOKS
 
 
 def parse_pairs(words: Iterable[str], *, option: str) -> list[tuple[str, str]]:
@@ -150,3 +151,18 @@ def parse_task(text: str | None) -> tuple[str | None, int | None]:
     if dot and not task.isdigit():
         raise InvalidInputError(f"{text}: write a step as STEP, or one of its tasks as STEP.NUMBER")
     return step, int(task) if dot else None
+
+
+def parse_state(word: str) -> str:
+    """The state that a person's word means, or the state itself. Raises InvalidInputError.
+
+    >>> parse_state("running"), parse_state("failed"), parse_state("ACTIVE")
+    ('ACTIVE', 'FAILED', 'ACTIVE')
+    """
+    by_word = {look.word: name for name, look in LOOKS.items()}
+    found = by_word.get(word.lower(), word.upper())
+    if found not in LOOKS:
+        from orchestrator.documents import did_you_mean  # noqa: PLC0415 - takes long to load, and is seldom needed
+
+        raise InvalidInputError(f"there is no state {word!r}{did_you_mean(word, by_word)}")
+    return found

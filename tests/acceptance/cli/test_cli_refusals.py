@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +153,122 @@ def test_a_saved_plan_whose_input_changed_is_not_carried_out(tell: Tell, home: P
     assert tell("plan", path, "--output", "plan.json").code == 0
     slide.write_text("two")
     assert "changed" in refused(tell, "run", "--plan", "plan.json", code=8)
+
+
+def test_an_open_quote_is_told_with_where_it_began(tell: Tell, workflow: Write) -> None:
+    path = workflow('name: x\nsteps:\n  a: {command: "true}\n  b: {command: y}\n')
+    err = refused(tell, "check", path, code=2)
+    assert f"{path}:5:1: " in err
+    assert "while scanning a quoted scalar that begins at 3:16" in err
+
+
+def test_a_tab_is_told_with_what_to_write_instead(tell: Tell, workflow: Write) -> None:
+    assert "indent with spaces" in refused(tell, "check", workflow("name: x\nsteps:\n\ta: {command: x}\n"), code=2)
+
+
+def test_a_list_where_a_mapping_belongs_is_told_in_words_of_the_file(tell: Tell, workflow: Write) -> None:
+    path = workflow("name: x\nsteps:\n  a: {command: x, outputs: [a.txt]}\n")
+    assert "3:19: steps.a.outputs: a mapping was expected here" in refused(tell, "check", path, code=2)
+
+
+def test_what_is_no_text_is_told_in_plain_words(tell: Tell, tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    path.write_bytes(b"name: \xff")
+    assert refused(tell, "check", path, code=2).endswith("it is no text in UTF-8, from its byte 6 on\n")
+    assert refused(tell, "check", tmp_path, code=2).endswith("Is a directory\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--input", "word=hi"], "it is a parameter: --param word=..."),
+        (["--param", "word2=hi"], "did you mean word?"),
+    ],
+)
+def test_a_value_under_the_wrong_option_is_told_with_the_right_one(
+    tell: Tell, workflow: Write, words: list[str], meant: str
+) -> None:
+    assert meant in refused(tell, "plan", workflow(HELLO), *words, code=2)
+
+
+def test_a_place_at_a_site_is_no_input(tell: Tell, workflow: Write) -> None:
+    path = workflow("name: x\ninputs: {slides: {}}\nsteps:\n  a: {command: 'true', in: {s: inputs.slides}}\n")
+    err = refused(tell, "run", path, "--input", "slides=site://agh/slides", code=2)
+    assert "convoy data add NAME PATH --site SITE" in err
+
+
+def test_runs_are_asked_for_by_the_words_that_show_their_states(tell: Tell, workflow: Write) -> None:
+    tell("run", workflow(HELLO), "--no-report")
+    assert [row["name"] for row in tell("ls", "--state", "completed", "--json").document] == ["hello"]
+    assert tell("ls", "--state", "running", "--json").document == []
+    assert "No run is like that" in tell("ls", "--state", "running").out
+    assert "there is no state 'faild'; did you mean failed?" in refused(tell, "ls", "--state", "faild", code=2)
+
+
+def test_where_every_run_has_ended_there_is_nothing_to_resume(tell: Tell, workflow: Write) -> None:
+    assert "there is no run yet" in refused(tell, "resume", code=3)
+    tell("run", workflow(HELLO), "--no-report")
+    assert "no run waits to be gone on with" in refused(tell, "resume", code=3)
+    assert "no run waits to be gone on with" in refused(tell, "resume", "--detach", code=3)
+
+
+def test_a_task_that_wrote_nothing_is_told_of(tell: Tell, workflow: Write) -> None:
+    tell("run", workflow("name: still\nsteps:\n  a: {command: 'true', at: agh}\n"), "--no-report")
+    said = tell("logs")
+    assert (said.code, said.out, said.err) == (0, "", "Nothing was written there.\n")
+
+
+def test_an_unknown_use_case_is_told_before_demo_data_are_made(tell: Tell) -> None:
+    assert "there is no use case 'camnett'; did you mean camnet?" in refused(tell, "usecase", "run", "camnett", code=3)
+
+
+def test_a_site_file_that_was_named_has_to_be_there(tell: Tell, tmp_path: Path) -> None:
+    assert "there is no site file" in refused(tell, "--sites", tmp_path / "absent.yaml", "site", "ls", code=3)
+
+
+def test_a_file_that_is_no_database_is_told(tell: Tell, home: Path) -> None:
+    (home / "convoy.db").write_text("something else, and long enough to be read as one\n" * 10)
+    err = refused(tell, "ls", code=2)
+    assert "file is not a database" in err
+    assert "move it away" in err
+
+
+def test_a_home_that_cannot_be_made_is_told(tell: Tell, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    err = refused(tell, "--home", tmp_path / "file" / "home", "ls", code=75)
+    assert "there is no place for the database" in err
+    assert "is no folder" in refused(tell, "--home", tmp_path / "file", "init", code=4)
+
+
+def test_a_home_is_made_where_home_says(tell: Tell, tmp_path: Path) -> None:
+    tell("--home", tmp_path / "mine", "init")
+    assert (tmp_path / "mine" / "sites.yaml").exists()
+    assert not (tmp_path / ".convoy").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [(errno.ENOSPC, 75, "make room there"), (errno.EACCES, 2, "check who may read and write there")],
+)
+def test_what_the_machine_refuses_is_no_fault_of_convoy(
+    tell: Tell, home: Path, monkeypatch: pytest.MonkeyPatch, error: int, code: int, told: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error), "/some/file")
+
+    monkeypatch.setattr("orchestrator.operations.list_runs", refuse)
+    err = refused(tell, "ls", code=code)
+    assert f"/some/file: {os.strerror(error)}; {told}" in err
+    assert not (home / "crash.log").exists()
+
+
+def test_a_file_that_is_not_there_is_blamed_on_whoever_named_it(tell: Tell, workflow: Write) -> None:
+    path = workflow("name: x\ninputs: {s: {default: a.tif}}\nsteps:\n  a: {command: 'true', in: {s: inputs.s}}\n")
+    assert f"{path}:2:10: there is no file a.tif" in refused(tell, "plan", path, code=3)
+    assert "error: the input s: there is no file b.tif" in refused(tell, "plan", path, "--input", "s=b.tif", code=3)
+
+
+def test_an_unknown_dataset_is_told_with_where_to_look(tell: Tell) -> None:
+    assert "no dataset is named 'slides'; see what there is with: convoy data ls" in refused(
+        tell, "data", "ls", "slides", code=3
+    )

@@ -84,6 +84,21 @@ def test_ctrl_c_leaves_the_jobs_and_resume_takes_them_up(home: Path, tmp_path: P
     assert counter.read_text() == "x\n" * 2
 
 
+def test_a_run_whose_reader_goes_away_is_left_and_says_so(home: Path, tmp_path: Path, convoy: Convoy) -> None:
+    nap(tmp_path)
+    child, name = started(home, "run", str(tmp_path / "nap.yaml"), "--no-report")
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    assert child.wait(timeout=120) == 130
+    assert child.stderr.read() == (
+        f"convoy: left the run {name}; its jobs go on. Take it up again with: convoy resume {name}\n"
+    )
+    child.stderr.close()
+    (tmp_path / "wake").touch()
+    assert convoy("resume", name, "--no-report").returncode == 0
+
+
 def test_a_second_engine_is_told_to_come_back_later_and_may_wait(home: Path, tmp_path: Path, convoy: Convoy) -> None:
     nap(tmp_path)
     child, _ = started(home, "run", str(tmp_path / "nap.yaml"), "--no-report")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import io
 
 import pytest
+from rich.console import Console
 
 from metadata.errors import InvalidInputError
 from orchestrator.faces.cli import values
+from orchestrator.faces.cli.tables.style import sheet
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
@@ -62,3 +65,12 @@ def test_a_task_is_named_by_its_number(text: str) -> None:
 def test_a_wait_that_is_no_time_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="--wait: 'soon' is not a duration"):
         values.parse_wait("soon")
+
+
+def test_a_cell_that_is_cut_is_seen_to_be_cut() -> None:
+    table = sheet("run", "state", "message", wrapped=("message",))
+    table.add_row("hello-1122-79bdd5", "completed", "a long message that gives way first")
+    written = io.StringIO()
+    console = Console(width=24, file=written)
+    console.print(table)
+    assert "…" in written.getvalue()

@@ -85,7 +85,7 @@ def test_a_variable_that_is_not_set_is_told_on_its_line(tmp_path: Path, monkeypa
             "greater than or equal to 1",
         ),
         ("sites:\n  a: {workdir: w}\nlinks:\n  - from: a\n    to: here\n    limit: 0 MB/s", 6, "greater than 0"),
-        ("sites:\n  a:\n    workdir: w\n    doors: {gridftp: [dtn]}", 4, "dictionary"),
+        ("sites:\n  a:\n    workdir: w\n    doors: {gridftp: [dtn]}", 4, "a mapping was expected"),
         ("sites:\n  agh: {workdri: w}", 2, "did you mean workdir?"),
         ("sites:\n  agh: {}", 2, "'workdir' is missing"),
         ("sites:\n  agh: {workdir: w, slots: {cpus: 0}}", 2, "greater than or equal to 1"),

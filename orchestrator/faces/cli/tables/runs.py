@@ -21,8 +21,10 @@ _TELLING_BYTES = 1_000_000
 _QUIET = ("NEW", "COMPLETED")
 
 
-def runs_view(runs: Sequence[RunSummary]) -> RenderableType:
-    """One line a run."""
+def runs_view(runs: Sequence[RunSummary], *, chosen: bool = False) -> RenderableType:
+    """One line a run; `chosen` says that not all were asked for."""
+    if not runs and chosen:
+        return Text("No run is like that. All of them: convoy ls", style="dim")
     if not runs:
         return Text("There is no run yet. Start one with: convoy run WORKFLOW", style="dim")
     table = sheet(

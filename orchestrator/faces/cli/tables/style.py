@@ -18,11 +18,15 @@ NOTHING = Text("-", style="dim")
 
 
 def sheet(*heads: str, right: Iterable[str] = (), wrapped: Iterable[str] = ()) -> Table:
-    """An empty table. Columns in `right` hold numbers; only those in `wrapped` give way where room is short."""
+    """An empty table. Columns in `right` hold numbers. Where room is short those in `wrapped` give way, then all."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for head in heads:
+        gives_way = head in wrapped
         table.add_column(
-            head, justify="right" if head in right else "left", no_wrap=head not in wrapped, overflow="fold"
+            head,
+            justify="right" if head in right else "left",
+            no_wrap=not gives_way,
+            overflow="fold" if gives_way else "ellipsis",
         )
     return table
 
