@@ -72,7 +72,9 @@ class Catalogue:
         with self._sessions.writing() as session:
             dataset_id = datasets.ensure(session, dataset, description=description, policy=policy)
             if lying_at:
-                replicas.check_lying(session, {file.sha256: file.path for file in added}, lying_at)
+                replicas.check_lying(
+                    session, {file.sha256: f"dataset://{dataset}/{file.path}" for file in added}, lying_at
+                )
             files.add(session, dataset_id, added, dataset=dataset)
             if attributes:
                 facts.replace(session, attributes, dataset_id=dataset_id, file_id=None)

@@ -17,11 +17,13 @@ from staging.manifest import Found, Told, digested, unheard
 from staging.ports import FileDigest
 
 
-def local_files(text: str) -> list[str]:
+def local_files(text: str, *, hidden: bool = False) -> list[str]:
     """The files that a path means, as absolute paths: itself, all below a folder, or what a shell pattern finds.
 
-    They are sorted. Those whose names begin with a dot are among them, as they hold what others mean (`.zarray`); files
-    that are on their way to the folder are not.
+    They are sorted. Files that are on their way to the folder are not among them.
+
+    hidden: Whether a folder's files whose names begin with a dot are. Data are not whole without them (`.zarray`), and
+        no task is wanted for each.
 
     Raises NotFoundError, or InvalidInputError for a folder that one may not look into.
     """
@@ -30,7 +32,9 @@ def local_files(text: str) -> list[str]:
         return [str(path.absolute())]
     if path.is_dir():
         # Of ten thousands of files, paths that are texts are made ten times as fast.
-        files = sorted(_files_below(str(path.absolute())), key=lambda name: name.split("/"))
+        below = _files_below(str(path.absolute()))
+        shown = (name for name in below if hidden or not name.rpartition("/")[2].startswith("."))
+        files = sorted(shown, key=lambda name: name.split("/"))
     else:
         matches = Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))) if is_glob(text) else ()
         files = [str(found) for found in sorted(file.absolute() for file in matches if file.is_file())]

@@ -51,13 +51,14 @@ def add_data(
     return workspace.catalogue.dataset(dataset)
 
 
-def found_here(paths: Sequence[str]) -> list[tuple[str, str]]:
+def found_here(texts: Sequence[str]) -> list[tuple[str, str]]:
     """(name in the dataset, path) of each file: below a folder by its way from there, else by its base name."""
     found: list[tuple[str, str]] = []
-    for text in paths:
+    for text in texts:
         root = Path(text).expanduser()
         front = f"{root.absolute()}/".replace("//", "/") if root.is_dir() else None
-        found += [(path.removeprefix(front) if front else posixpath.basename(path), path) for path in local_files(text)]
+        paths = local_files(text, hidden=True)
+        found += [(path.removeprefix(front) if front else posixpath.basename(path), path) for path in paths]
     return found
 
 

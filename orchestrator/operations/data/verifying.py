@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from metadata.errors import MiddlewareError
+from metadata.errors import MiddlewareError, SiteUnavailableError
 from metadata.records import FileRecord, ReplicaRecord
 from orchestrator.operations.data.carrying import carry
 from orchestrator.operations.data.copies import ours
@@ -20,6 +20,8 @@ from staging.ports import FileDigest
 
 _BATCH = 200
 """Copies that a site hashes in one question."""
+_MOST_SILENCES = 2
+"""A site that was silent so often in a row is asked no more: each question waits for a login."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +90,16 @@ def _read(
     found: dict[ReplicaRecord, Reading] = {}
     total = sum(copy.size_bytes for mine in by_site.values() for copy in mine)
     for site, mine in by_site.items():
+        silences = 0
         for at in range(0, len(mine), _BATCH):
             batch = mine[at : at + _BATCH]
             if progress:
                 progress(f"{site}: {batch[0].path}", sum(copy.size_bytes for copy in found), total)
-            read = _read_at(workspace, site, batch)
+            if silences < _MOST_SILENCES:
+                read = _read_at(workspace, site, batch)
+                silences = silences + 1 if isinstance(read[batch[0]], SiteUnavailableError) else 0
+            else:
+                read = dict.fromkeys(batch, found[mine[at - 1]])
             _note_right(workspace, read)
             found |= read
     return found

@@ -203,7 +203,9 @@ def test_no_name_is_given_to_what_was_taken_away_while_the_rest_travelled(
         return rows
 
     monkeypatch.setattr(putting, "carry", carried)
-    with pytest.raises(ConflictError, match=r"was taken away from agh before it had its name; bring it again"):
+    with pytest.raises(
+        ConflictError, match=r"dataset://other/.* was taken away from agh before it had its name; bring it again"
+    ):
         operations.put_data(study, [str(slides)], "other", sites=["agh"])
     assert not study.catalogue.has_dataset("other")
     monkeypatch.undo()

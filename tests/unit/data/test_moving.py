@@ -13,6 +13,7 @@ from metadata.errors import ConflictError, IntegrityError, InvalidInputError, No
 from metadata.policy import Policy
 from orchestrator import operations
 from orchestrator.operations import Carried, Workspace
+from orchestrator.operations.digests import local_files
 from staging import manifest
 from staging.ports import FileDigest
 from tests.unit.data.conftest import FILES
@@ -244,6 +245,7 @@ def test_files_whose_names_begin_with_a_dot_go_with_their_folder(workspace: Work
         (tmp_path / "in" / name).write_bytes(name.encode())
     operations.put_data(workspace, [str(tmp_path / "in")], "study", sites=["agh"])
     assert names(workspace, "study") == [".hidden/x", "slide.zarr/.zarray", "slide.zarr/0.0"]
+    assert [Path(path).name for path in local_files(str(tmp_path / "in"))] == ["x", "0.0"]
 
 
 def test_a_name_that_no_catalogue_can_note_is_told_before_a_byte_moves(workspace: Workspace, tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from metadata.errors import SiteUnavailableError
 from orchestrator import operations
 from orchestrator.operations import Workspace
+from orchestrator.operations.data import verifying
 from staging.ports import FileDigest
 from tests.unit.data.conftest import FILES
 from tests.unit.data.places import sites, stored, yes
@@ -92,3 +94,19 @@ def test_a_persons_file_that_cannot_be_read_is_not_overwritten(
     assert "and the changed file stays" in row.detail
     assert (slides / "train/b.tif").read_bytes() == b"changed"
     assert stored(study, "here", "study", "train/b.tif").read_bytes() == FILES["train/b.tif"]
+
+
+def test_a_site_that_stays_silent_is_not_asked_for_each_of_thousands(
+    study: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def silent(paths: Sequence[str]) -> Mapping[str, FileDigest]:
+        asked.extend(paths)
+        raise SiteUnavailableError("agh does not answer", site="agh")
+
+    monkeypatch.setattr(verifying, "_BATCH", 1)
+    monkeypatch.setattr(study.storages["agh"], "digests", silent)
+    found = operations.verify_data(study, "study", site="agh")
+    assert [row.detail for row in found] == 4 * ["agh does not answer"]
+    assert len(asked) == 2

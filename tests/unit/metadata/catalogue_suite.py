@@ -217,6 +217,20 @@ class ReplicaTests:
         found = catalogue.replicas([sha256(1)])[sha256(1)]
         assert [(copy.site, copy.path) for copy in found] == [("agh", "/b"), ("lrz", "/a")]
 
+    def test_what_looking_at_a_copy_showed_is_noted_of_known_copies_only(self, catalogue: Catalogue):
+        catalogue.add_replicas([replica("agh", "/a", 1), replica("agh", "/b", 2)])
+        seen = [replica("agh", path, 1, verified_at=9.0, modified_ns=7) for path in ("/a", "/b", "/gone")]
+        catalogue.refresh_replicas(seen)
+        assert catalogue.replicas([sha256(1)])[sha256(1)] == [seen[0]]
+        assert catalogue.replicas_at("agh", ["/b", "/gone", "no text \udcff"])["/b"] == replica("agh", "/b", 2)
+
+    def test_names_are_given_only_to_what_lies_where_it_was_brought(self, catalogue: Catalogue):
+        catalogue.add_replicas([replica("agh", "/a", 1), replica("lrz", "/a", 1), replica("agh", "/b", 2)])
+        catalogue.add_files("a", [new_file("x", 1)], lying_at=["agh", "lrz"])
+        with pytest.raises(ConflictError, match="dataset://a/y was taken away from lrz"):
+            catalogue.add_files("a", [new_file("y", 2)], lying_at=["agh", "lrz"])
+        assert paths(catalogue.files("a")) == ["x"]
+
     def test_a_path_that_got_other_content_is_not_forgotten_for_the_old(self, catalogue: Catalogue):
         catalogue.add_replicas([replica("agh", "/a", 1)])
         catalogue.add_replicas([replica("agh", "/a", 2)])
