@@ -258,7 +258,7 @@ class _Load:
         if self.free_bytes < wanted + _SPARE_BYTES:
             site = self.destination.endpoint.site
             message = f"{site}: {_shown(self.pending)} needs {wanted} bytes and {self.free_bytes} are free"
-            raise NoSpaceError(f"{message}; free some space there, then: convoy retry", site=site)
+            raise NoSpaceError(f"{message}; free some space there, then try again (a run: convoy retry)", site=site)
         if wanted >= _PROBED_BYTES:
             self.destination.probe_room(self.pending[0].partial_path, size_bytes=wanted)
 
@@ -312,7 +312,7 @@ class _Load:
             free = self.destination.survey([self.pending[0].destination.path]).free_bytes
         if free is not None and free < _SPARE_BYTES:
             site = self.destination.endpoint.site
-            message = f"{site}: no room left for {_shown(self.pending)}; free some space there, then: convoy retry"
+            message = f"{site}: no room left for {_shown(self.pending)}; free some space there, then try again (a run: convoy retry)"
             raise NoSpaceError(message, site=site) from error
 
     def _ways_for_holes(self) -> Sequence[Way]:

@@ -68,7 +68,7 @@ def full(site: str, words: str) -> NoSpaceError:
 
 def no_room(site: str, words: str) -> NoSpaceError:
     """The destination is full."""
-    return NoSpaceError(f"{site}: {words}; free some space there, then: convoy retry", site=site)
+    return NoSpaceError(f"{site}: {words}; free some space there, then try again (a run: convoy retry)", site=site)
 
 
 def gone(site: str, path: str) -> NotFoundError:

@@ -114,7 +114,9 @@ def check_answer(site: str, answer: ShellAnswer) -> None:
 def check_room(site: str, words: str) -> None:
     """Raises NoSpaceError when a program's words say that a disk is full."""
     if any(word in words for word in _FULL):
-        raise NoSpaceError(f"{site}: no room left; free some space there, then: convoy retry", site=site)
+        raise NoSpaceError(
+            f"{site}: no room left; free some space there, then try again (a run: convoy retry)", site=site
+        )
 
 
 class Detached:

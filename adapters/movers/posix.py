@@ -126,7 +126,7 @@ def _translated(error: OSError, file: MoveFile, request: MoveRequest) -> Staging
     site = request.destination.site
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"{site}: no room left for {file.partial_path} ({error.strerror})"
-        return NoSpaceError(f"{message}; free some space there, then: convoy retry", site=site)
+        return NoSpaceError(f"{message}; free some space there, then try again (a run: convoy retry)", site=site)
     message = f"copying {file.source_path} from {request.source.site} to {site} failed: {error.strerror}"
     return StagingError(message, site=site)
 

@@ -189,7 +189,9 @@ def _check(site: str, path: str, program: Program) -> None:
 
 
 def _full(site: str, path: str) -> NoSpaceError:
-    return NoSpaceError(f"{site}: no room left for {path}; free some space there, then: convoy retry", site=site)
+    return NoSpaceError(
+        f"{site}: no room left for {path}; free some space there, then try again (a run: convoy retry)", site=site
+    )
 
 
 @contextmanager

@@ -215,7 +215,9 @@ class CommandStorage:
     ) -> NotFoundError | NoSpaceError | SiteError:
         """What a tool or the operating system said, in our words."""
         if any(word in words for word in _FULL):
-            message = f"{self._site}: no room left for {path}; free some space there, then: convoy retry"
+            message = (
+                f"{self._site}: no room left for {path}; free some space there, then try again (a run: convoy retry)"
+            )
             return NoSpaceError(message, site=self._site)
         if not new and any(word in words for word in (*_ABSENT, os.strerror(2))):
             return NotFoundError(f"{self._site}: there is no {path}", site=self._site)

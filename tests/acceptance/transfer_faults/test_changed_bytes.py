@@ -127,7 +127,7 @@ def test_a_disk_that_fills_up_is_told_and_filled_no_further(world: World, homes:
             west.site.execute("fallocate", "-l", str(SIZE // 2 + 8 * MIB), f"{west.workdir}/somebody")
         world.link(FAST)
         for home in homes:
-            check_refused(home, ended(running[home]), " left", "then: convoy retry", "west")
+            check_refused(home, ended(running[home]), " left", "convoy retry", "west")
             assert home.check_registered() == 1
             home.places["west"].path(f"{home.places['west'].workdir}/somebody").unlink()
         together(homes, lambda home: home.done(*COPY))
@@ -141,7 +141,7 @@ def test_a_disk_that_is_too_small_is_told_before_a_byte_travels(world: World) ->
     home.add_scan(SIZE)
     with small_disk(home.places["west"], size_bytes=SIZE // 2):
         before = world.west.received_bytes
-        check_refused(home, home.run(*COPY), f"needs {SIZE} bytes", "are free", "then: convoy retry")
+        check_refused(home, home.run(*COPY), f"needs {SIZE} bytes", "are free", "convoy retry")
         assert world.west.received_bytes - before <= MIB
 
 
