@@ -312,8 +312,11 @@ class _Load:
             free = self.destination.survey([self.pending[0].destination.path]).free_bytes
         if free is not None and free < _SPARE_BYTES:
             site = self.destination.endpoint.site
-            message = f"{site}: no room left for {_shown(self.pending)}; free some space there, then try again (a run: convoy retry)"
-            raise NoSpaceError(message, site=site) from error
+            raise NoSpaceError(
+                f"{site}: no room left for {_shown(self.pending)}; "
+                "free some space there, then try again (a run: convoy retry)",
+                site=site,
+            ) from error
 
     def _ways_for_holes(self) -> Sequence[Way]:
         """Ways that keep holes come first where there is much of them: the others send and write every zero."""

@@ -175,8 +175,11 @@ class PosixStorage:
         if isinstance(error, FileNotFoundError):
             return NotFoundError(f"{site}: there is no {path}", site=site)
         if error.errno in _FULL:
-            message = f"{site}: no room left for {path} ({error.strerror}); free some space there, then try again (a run: convoy retry)"
-            return NoSpaceError(message, site=site)
+            return NoSpaceError(
+                f"{site}: no room left for {path} ({error.strerror}); "
+                "free some space there, then try again (a run: convoy retry)",
+                site=site,
+            )
         return SiteError(f"{site}: {error.strerror}: {path}", site=site)
 
 
