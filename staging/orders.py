@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from metadata.claims import place_of
-from metadata.errors import IntegrityError, MiddlewareError, NotFoundError
+from metadata.errors import IntegrityError, MiddlewareError, NoSpaceError, NotFoundError
 from metadata.policy import Policy
 from metadata.records import Measurement
 from staging.locations import Location, partial_path
@@ -127,6 +127,18 @@ class Delivery:
     """Ways that could not, or broke off, and brought nothing."""
     lost: tuple[Order, ...] = ()
     """Orders whose source was looked at and holds something else now, or nothing: it is no copy any longer."""
+
+
+def shown(orders: Sequence[Order]) -> str:
+    """Some orders in few words."""
+    return orders[0].name if len(orders) == 1 else f"{orders[0].name} with {len(orders) - 1} more"
+
+
+def no_room(orders: Sequence[Order], message: str) -> NoSpaceError:
+    """Their destination is full, in these words."""
+    site = orders[0].destination.site
+    advice = "free some space there, then try again (a run: convoy retry)"
+    return NoSpaceError(f"{site}: {message}; {advice}", site=site)
 
 
 def gone(order: Order) -> NotFoundError:

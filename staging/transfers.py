@@ -12,7 +12,6 @@ from metadata.claims import Claim, Claims
 from metadata.errors import (
     IntegrityError,
     MiddlewareError,
-    NoSpaceError,
     NotFoundError,
     PermanentError,
     SiteUnavailableError,
@@ -21,7 +20,7 @@ from metadata.errors import (
     TransientError,
 )
 from metadata.policy import check_move
-from staging.orders import Arrival, Arrived, Delivery, Order, Outcome, Trip, changed, gone
+from staging.orders import Arrival, Arrived, Delivery, Order, Outcome, Trip, changed, gone, no_room, shown
 from staging.ports import FileDigest, FileStat, Mover, MoveRequest, Progress, Settled, Storage
 from staging.routes import Routes, Way
 
@@ -256,9 +255,8 @@ class _Load:
         kept = {order: self._kept_holes(order) for order in self.holes}
         wanted = sum(max(0, self._missing_bytes(order) - kept.get(order, 0)) for order in self.pending)
         if self.free_bytes < wanted + _SPARE_BYTES:
-            site = self.destination.endpoint.site
-            message = f"{site}: {_shown(self.pending)} needs {wanted} bytes and {self.free_bytes} are free"
-            raise NoSpaceError(f"{message}; free some space there, then try again (a run: convoy retry)", site=site)
+            free = f"{self.free_bytes} are free, of which {_SPARE_BYTES} stay so"
+            raise no_room(self.pending, f"{shown(self.pending)} needs {wanted} bytes and {free}")
         if wanted >= _PROBED_BYTES:
             self.destination.probe_room(self.pending[0].partial_path, size_bytes=wanted)
 
@@ -311,12 +309,7 @@ class _Load:
         with suppress(MiddlewareError):  # the first error is what is told then
             free = self.destination.survey([self.pending[0].destination.path]).free_bytes
         if free is not None and free < _SPARE_BYTES:
-            site = self.destination.endpoint.site
-            raise NoSpaceError(
-                f"{site}: no room left for {_shown(self.pending)}; "
-                "free some space there, then try again (a run: convoy retry)",
-                site=site,
-            ) from error
+            raise no_room(self.pending, f"no room left for {shown(self.pending)}") from error
 
     def _ways_for_holes(self) -> Sequence[Way]:
         """Ways that keep holes come first where there is much of them: the others send and write every zero."""
@@ -386,7 +379,7 @@ class _Load:
     def _check_claim(self) -> None:
         """What two processes write at once is not what either of them has hashed."""
         if self.claim.lost:
-            message = f"{_shown(self.pending)}: this process was silent for so long that another one took over"
+            message = f"{shown(self.pending)}: this process was silent for so long that another one took over"
             raise TransferInterruptedError(message)
 
     def _settled_bytes(self) -> int:
@@ -495,7 +488,3 @@ class _Load:
 
 def _partials(orders: Sequence[Order]) -> set[str]:
     return {order.partial_path for order in orders}
-
-
-def _shown(orders: Sequence[Order]) -> str:
-    return orders[0].name if len(orders) == 1 else f"{orders[0].name} with {len(orders) - 1} more"
