@@ -12,6 +12,7 @@ from metadata.claims import Claim, Claims
 from metadata.errors import (
     IntegrityError,
     MiddlewareError,
+    NoSpaceError,
     NotFoundError,
     PermanentError,
     SiteUnavailableError,
