@@ -151,5 +151,14 @@ class NoSpaceError(StagingError):
     """The destination has no room left."""
 
 
+MAKE_ROOM = "free some space there, then try again (a run: convoy retry)"
+"""What people can do then."""
+
+
+def no_room(site: str, words: str) -> NoSpaceError:
+    """A site is full, in these words."""
+    return NoSpaceError(f"{site}: {words}; {MAKE_ROOM}", site=site)
+
+
 class AdapterUnavailableError(PermanentError):
     """No adapter has this name, or a library that it needs is not installed."""

@@ -25,7 +25,7 @@ from orchestrator.ports import (
     SupportsSearch,
     SupportsVersions,
 )
-from orchestrator.receipts import untold
+from orchestrator.receipts import told
 
 _SEARCHED = timedelta(days=8)
 """How far back a site is searched for a job whose submission was never answered."""
@@ -197,7 +197,7 @@ class CommandLineExecutor:
             if answer.exit_code:
                 raise SiteError(f"the receipts of jobs cannot be read: {answer.stderr.strip()}", argv=answer.argv)
             for number, body in _announced(answer.stdout, mark):
-                found[some[number - 1]] = _told(scheduler, body)
+                found[some[number - 1]] = told(body, parse=scheduler.parse_receipt)
         return found
 
     def _with_receipts(
@@ -217,13 +217,6 @@ class CommandLineExecutor:
             else:
                 whole[native_id] = _joined(status, receipt)
         return whole
-
-
-def _told(scheduler: Scheduler, receipt: str) -> JobStatus:
-    try:
-        return scheduler.parse_receipt(receipt)
-    except SiteError as error:
-        return untold(error)
 
 
 def _joined(status: JobStatus, receipt: JobStatus) -> JobStatus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from metadata.errors import InvalidJobError, SiteError
@@ -81,6 +82,9 @@ def parse_receipt(text: str) -> JobStatus:
     )
 
 
-def untold(error: SiteError) -> JobStatus:
-    """The end of a job whose receipt cannot be read. That is its own trouble, and not that of others at its site."""
-    return JobStatus(state=JobState.FAILED, native_state="receipt", message=error.message)
+def told(receipt: str, *, parse: Callable[[str], JobStatus] = parse_receipt) -> JobStatus:
+    """The end of a job by its receipt. One that cannot be read is its own trouble, and not that of others there."""
+    try:
+        return parse(receipt)
+    except SiteError as error:
+        return JobStatus(state=JobState.FAILED, native_state="receipt", message=error.message)

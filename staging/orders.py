@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from metadata.claims import place_of
-from metadata.errors import IntegrityError, MiddlewareError, NoSpaceError, NotFoundError
+from metadata.errors import IntegrityError, MiddlewareError, NotFoundError
 from metadata.policy import Policy
 from metadata.records import Measurement
 from staging.locations import Location, partial_path
@@ -132,13 +132,6 @@ class Delivery:
 def shown(orders: Sequence[Order]) -> str:
     """Some orders in few words."""
     return orders[0].name if len(orders) == 1 else f"{orders[0].name} with {len(orders) - 1} more"
-
-
-def no_room(orders: Sequence[Order], message: str) -> NoSpaceError:
-    """Their destination is full, in these words."""
-    site = orders[0].destination.site
-    advice = "free some space there, then try again (a run: convoy retry)"
-    return NoSpaceError(f"{site}: {message}; {advice}", site=site)
 
 
 def gone(order: Order) -> NotFoundError:

@@ -177,11 +177,11 @@ class Routes:
         if model.samples:
             basis = "measured once" if len(model.samples) == 1 else f"measured {len(model.samples)} times"
         prediction, measured = model.predict(size_bytes, files), model.telling(size_bytes, files)
+        if not measured:
+            prediction = replace(prediction, cautious_s=self._doubted_s(way, prediction, model))
         return Route(
             way=way,
-            prediction=prediction
-            if measured
-            else replace(prediction, cautious_s=self._doubted_s(way, prediction, model)),
+            prediction=prediction,
             bytes_per_s=model.cost.bytes_per_s,
             basis=basis,
             measured=measured,

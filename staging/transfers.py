@@ -19,9 +19,10 @@ from metadata.errors import (
     StagingError,
     TransferInterruptedError,
     TransientError,
+    no_room,
 )
 from metadata.policy import check_move
-from staging.orders import Arrival, Arrived, Delivery, Order, Outcome, Trip, changed, gone, no_room, shown
+from staging.orders import Arrival, Arrived, Delivery, Order, Outcome, Trip, changed, gone, shown
 from staging.ports import FileDigest, FileStat, Mover, MoveRequest, Progress, Settled, Storage
 from staging.routes import Routes, Way
 
@@ -257,7 +258,7 @@ class _Load:
         wanted = sum(max(0, self._missing_bytes(order) - kept.get(order, 0)) for order in self.pending)
         if self.free_bytes < wanted + _SPARE_BYTES:
             free = f"{self.free_bytes} are free, of which {_SPARE_BYTES} stay so"
-            raise no_room(self.pending, f"{shown(self.pending)} needs {wanted} bytes and {free}")
+            raise no_room(self.destination.endpoint.site, f"{shown(self.pending)} needs {wanted} bytes and {free}")
         if wanted >= _PROBED_BYTES:
             self.destination.probe_room(self.pending[0].partial_path, size_bytes=wanted)
 
@@ -310,7 +311,7 @@ class _Load:
         with suppress(MiddlewareError):  # the first error is what is told then
             free = self.destination.survey([self.pending[0].destination.path]).free_bytes
         if free is not None and free < _SPARE_BYTES:
-            raise no_room(self.pending, f"no room left for {shown(self.pending)}") from error
+            raise no_room(self.destination.endpoint.site, f"no room left for {shown(self.pending)}") from error
 
     def _ways_for_holes(self) -> Sequence[Way]:
         """Ways that keep holes come first where there is much of them: the others send and write every zero."""

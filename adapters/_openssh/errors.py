@@ -12,6 +12,7 @@ from metadata.errors import (
     SiteUnavailableError,
     StagingError,
     TransferInterruptedError,
+    no_room,
 )
 
 RETRY_S = 2.0
@@ -64,11 +65,6 @@ def failure(site: str, words: str, code: int) -> MiddlewareError:
 def full(site: str, words: str) -> NoSpaceError:
     """The destination is full, as a line of many may say."""
     return no_room(site, next(line.strip() for line in words.splitlines() if is_full(line)))
-
-
-def no_room(site: str, words: str) -> NoSpaceError:
-    """The destination is full."""
-    return NoSpaceError(f"{site}: {words}; free some space there, then try again (a run: convoy retry)", site=site)
 
 
 def gone(site: str, path: str) -> NotFoundError:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from metadata.errors import (
     MiddlewareError,
-    NoSpaceError,
     SiteUnavailableError,
     StagingError,
     TransferInterruptedError,
+    no_room,
 )
 from staging.ports import Endpoint, Shell, ShellAnswer
 
@@ -114,9 +114,7 @@ def check_answer(site: str, answer: ShellAnswer) -> None:
 def check_room(site: str, words: str) -> None:
     """Raises NoSpaceError when a program's words say that a disk is full."""
     if any(word in words for word in _FULL):
-        raise NoSpaceError(
-            f"{site}: no room left; free some space there, then try again (a run: convoy retry)", site=site
-        )
+        raise no_room(site, "no room left")
 
 
 class Detached:

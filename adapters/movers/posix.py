@@ -9,7 +9,7 @@ import time
 from functools import partial
 from typing import Any, BinaryIO
 
-from metadata.errors import NoSpaceError, NotFoundError, StagingError
+from metadata.errors import NotFoundError, StagingError, no_room
 from staging.ports import Capabilities, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
 
 _BLOCK_BYTES = 4 << 20
@@ -125,8 +125,7 @@ def _hash_present(target: BinaryIO, digest: Any, size_bytes: int) -> int:
 def _translated(error: OSError, file: MoveFile, request: MoveRequest) -> StagingError:
     site = request.destination.site
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        message = f"{site}: no room left for {file.partial_path} ({error.strerror})"
-        return NoSpaceError(f"{message}; free some space there, then try again (a run: convoy retry)", site=site)
+        return no_room(site, f"no room left for {file.partial_path} ({error.strerror})")
     message = f"copying {file.source_path} from {request.source.site} to {site} failed: {error.strerror}"
     return StagingError(message, site=site)
 

@@ -12,7 +12,14 @@ from typing import IO
 
 from adapters._openssh.programs import Program, running
 from adapters.movers._ssh.growth import Growth
-from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, StagingError, TransferInterruptedError
+from metadata.errors import (
+    MiddlewareError,
+    NoSpaceError,
+    NotFoundError,
+    StagingError,
+    TransferInterruptedError,
+    no_room,
+)
 from staging.ports import Capabilities, Direction, Endpoint, MoveFile, MoveRequest, MoveResult, Progress
 
 # One try: the transfer engine counts them, and a stream cannot be read twice.
@@ -189,9 +196,7 @@ def _check(site: str, path: str, program: Program) -> None:
 
 
 def _full(site: str, path: str) -> NoSpaceError:
-    return NoSpaceError(
-        f"{site}: no room left for {path}; free some space there, then try again (a run: convoy retry)", site=site
-    )
+    return no_room(site, f"no room left for {path}")
 
 
 @contextmanager

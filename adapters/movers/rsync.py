@@ -16,14 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from adapters._openssh.doors import host_and_path
-from adapters._openssh.errors import failure, gone, is_full, no_room
+from adapters._openssh.errors import failure, gone, is_full
 from adapters._openssh.programs import Program, running
 from adapters._openssh.sides import Side, shell_line, sides_of
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.introductions import Introduction, introduced
 from adapters.movers._ssh.partials import listed, missing_source, prepare
 from adapters.movers._ssh.streams import GUARD, LET_GO
-from metadata.errors import MiddlewareError, StagingError
+from metadata.errors import MiddlewareError, StagingError, no_room
 from staging.ports import Capabilities, Credential, Direction, MoveFile, MoveRequest, MoveResult, Progress
 
 # Only what is missing is sent, after what is there (`--append`): the engine's hash tells if that was its beginning.

@@ -9,13 +9,13 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from adapters._openssh.errors import failure, gone, is_full, last_line, no_room
+from adapters._openssh.errors import failure, gone, is_full, last_line
 from adapters._openssh.programs import Program, running
 from adapters._openssh.sides import Side, sides_of
 from adapters.movers._ssh.agent.wire import widen
 from adapters.movers._ssh.growth import Growth
 from adapters.movers._ssh.partials import prepare
-from metadata.errors import MiddlewareError
+from metadata.errors import MiddlewareError, no_room
 from staging.ports import Capabilities, Direction, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
 
 _BLOCK_BYTES = 1 << 20

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.storages._agent.program import blames, duplicate, free_bytes
-from metadata.errors import MiddlewareError, NoSpaceError, NotFoundError, SiteError
+from metadata.errors import MiddlewareError, NotFoundError, SiteError, no_room
 from orchestrator.ports import CommandRunner, SiteSettings
 from staging.ports import Endpoint, FileDigest, FileStat, Survey
 
@@ -175,11 +175,7 @@ class PosixStorage:
         if isinstance(error, FileNotFoundError):
             return NotFoundError(f"{site}: there is no {path}", site=site)
         if error.errno in _FULL:
-            return NoSpaceError(
-                f"{site}: no room left for {path} ({error.strerror}); "
-                "free some space there, then try again (a run: convoy retry)",
-                site=site,
-            )
+            return no_room(site, f"no room left for {path} ({error.strerror})")
         return SiteError(f"{site}: {error.strerror}: {path}", site=site)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from metadata.errors import SiteError
 from orchestrator.bundles.records import Record
 from orchestrator.jobs import JobState, JobStatus, NativeId
-from orchestrator.receipts import parse_receipt, untold
+from orchestrator.receipts import told
 
 LOST = JobStatus(
     state=JobState.FAILED, native_state="LOST", interrupted=True, message="the site no longer knows the job"
@@ -29,7 +28,7 @@ def verdict(record: Record, number: int, ended: Ends) -> JobStatus:
     """
     worker = record.claims.get(number)
     if number in record.receipts:
-        return replace(_told(record.receipts[number]), native_state=_inside(worker))
+        return replace(told(record.receipts[number]), native_state=_inside(worker))
     if worker is None:
         return _CANCELED if number in record.canceled else _left_over(record, ended)
     if worker not in ended:
@@ -37,13 +36,6 @@ def verdict(record: Record, number: int, ended: Ends) -> JobStatus:
     if number in record.canceled:
         return _CANCELED
     return _WAITING if is_stray(record, number, ended) else _cut_short(worker, ended[worker])
-
-
-def _told(receipt: str) -> JobStatus:
-    try:
-        return parse_receipt(receipt)
-    except SiteError as error:
-        return untold(error)
 
 
 def _cut_short(worker: NativeId, end: JobStatus) -> JobStatus:

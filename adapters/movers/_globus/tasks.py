@@ -15,6 +15,7 @@ from adapters.movers._detached import shell_of
 from adapters.movers._globus.login import LOGIN_HINT, GlobusLogin
 from adapters.movers._landing import settled_when_broken
 from metadata.errors import (
+    MAKE_ROOM,
     NoSpaceError,
     NotFoundError,
     SiteUnavailableError,
@@ -155,9 +156,7 @@ def _check(task: Mapping[str, Any], request: MoveRequest) -> None:
     said = " ".join(str(word) for word in words if word)
     if any(word in said for word in _FULL):
         site = request.destination.site
-        raise NoSpaceError(
-            f"{site}: no room left; free some space there, then try again (a run: convoy retry) ({said})", site=site
-        )
+        raise NoSpaceError(f"{site}: no room left; {MAKE_ROOM} ({said})", site=site)
     if any(word in said for word in _ABSENT):
         raise NotFoundError(f"{ends}: a file to copy is not there: {said}", site=request.source.site)
     if task["status"] == "INACTIVE" or any(word in said for word in _LOCKED_OUT):

@@ -13,13 +13,13 @@ from typing import Any
 
 from paramiko import SFTPError, SSHException
 
-from adapters._openssh.errors import RETRY_S, gone, no_room
+from adapters._openssh.errors import RETRY_S, gone
 from adapters._openssh.sides import Side, sides_of
 from adapters.movers._ssh.agent.wire import Pace
 from adapters.movers._ssh.growth import Growth
 from adapters.movers.sftp.places import Here, Place, There
 from adapters.movers.sftp.sessions import sftp_session
-from metadata.errors import StagingError, TransferInterruptedError
+from metadata.errors import StagingError, TransferInterruptedError, no_room
 from staging.ports import Endpoint, FileDigest, MoveFile, MoveRequest, MoveResult, Progress
 
 _BLOCK_BYTES = 1 << 18

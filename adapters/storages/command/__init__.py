@@ -19,7 +19,7 @@ from adapters._openssh.sides import Side
 from adapters.storages._agent.agents import Agents
 from adapters.storages._agent.conversation import RefusedError
 from adapters.storages.command.scripts import COPY, DIGEST, DIGESTS, LIST, PROBE, READ_RANGE, RENAME, STATS, WRITE
-from metadata.errors import NoSpaceError, NotFoundError, SiteError
+from metadata.errors import NoSpaceError, NotFoundError, SiteError, no_room
 from orchestrator.ports import Argv, CommandResult, CommandRunner, SiteSettings
 from staging.logins import login_socket
 from staging.ports import Endpoint, FileDigest, FileStat, Survey
@@ -215,10 +215,7 @@ class CommandStorage:
     ) -> NotFoundError | NoSpaceError | SiteError:
         """What a tool or the operating system said, in our words."""
         if any(word in words for word in _FULL):
-            message = (
-                f"{self._site}: no room left for {path}; free some space there, then try again (a run: convoy retry)"
-            )
-            return NoSpaceError(message, site=self._site)
+            return no_room(self._site, f"no room left for {path}")
         if not new and any(word in words for word in (*_ABSENT, os.strerror(2))):
             return NotFoundError(f"{self._site}: there is no {path}", site=self._site)
         last = (words.strip().splitlines() or [f"exit code {code}"])[-1]
