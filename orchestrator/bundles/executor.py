@@ -160,8 +160,8 @@ class BundlingExecutor:
 
     def _ask_about_workers(self, name: str, watch: _Watch, record: Record) -> None:
         watch.asked_at = time.monotonic()
-        idle = record.retired - frozenset(record.claims.values())
-        living = [native_id for native_id in record.workers if native_id not in idle | watch.ended.keys()]
+        over = (record.retired - frozenset(record.claims.values())) | watch.ended.keys()
+        living = [native_id for native_id in record.workers if native_id not in over]
         answer = self._jobs.status(living) if living else {}
         for native_id in living:
             status = answer.get(native_id)
